@@ -1,0 +1,125 @@
+//! A decision: everything that one step of a scheduler's loop saw, heard, clamped and chose.
+//!
+//! It is a record first: all that `explain` says is in here, and nothing here is made up afterwards.
+
+use crate::names::Version;
+use crate::time::{Span, Timestamp};
+use crate::votes::Ballot;
+
+/// Rooms of one scheduler by derived state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Reserved or starting.
+    pub starting: u32,
+    /// Idle and well, not asked to go.
+    pub ready: u32,
+    /// Promised to a match.
+    pub allocated: u32,
+    /// In a match; also those of which we don't know.
+    pub occupied: u32,
+    /// Asked to go, whatever their use.
+    pub draining: u32,
+    /// Being ended.
+    pub stopping: u32,
+    /// Silent past the ping deadline and not counted above.
+    pub silent: u32,
+}
+
+impl Counts {
+    /// A = starting + ready + allocated + occupied: what the plan brings to `wanted`.
+    pub fn available(&self) -> u32 {
+        self.starting + self.ready + self.allocated + self.occupied
+    }
+
+    /// Rooms in use: allocated + occupied.
+    pub fn busy(&self) -> u32 {
+        self.allocated + self.occupied
+    }
+}
+
+/// Who decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// The control loop.
+    Loop,
+    /// A person or program through the API.
+    Manual,
+    /// A change of the scheduler's file.
+    File,
+}
+
+/// One rule of the guard that changed what the votes asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clamp {
+    /// Which rule.
+    pub rule: Rule,
+    /// The number before it.
+    pub from: u32,
+    /// The number after it.
+    pub to: u32,
+}
+
+/// The rules of the guard, in the order in which they are applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// No scaling down while a trigger failed, is skipped or is stale.
+    NoTrust {
+        /// The triggers concerned.
+        triggers: Vec<String>,
+    },
+    /// No scaling down while the registry is recovering.
+    Recovering,
+    /// At most this many more or fewer in one step.
+    StepLimit {
+        /// The limit that held.
+        limit: u32,
+    },
+    /// The direction's cooldown is not over.
+    Cooldown {
+        /// What is left of it.
+        left: Span,
+    },
+    /// Never below allocated + occupied.
+    Busy,
+    /// Never below the scheduler's minimum.
+    Min,
+    /// Never above the scheduler's maximum.
+    Max,
+    /// Never above the installation's cap.
+    Cap,
+}
+
+/// One decision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// In which cluster.
+    pub cluster: String,
+    /// Of which version of the scheduler.
+    pub version: Version,
+    /// What there was.
+    pub counts: Counts,
+    /// What each trigger said, in the order of the document.
+    pub ballots: Vec<Ballot>,
+    /// Id of the trigger whose vote won; `None` when nothing moved.
+    pub winner: Option<String>,
+    /// Every clamp, in order.
+    pub clamps: Vec<Clamp>,
+    /// `wanted` before.
+    pub before: u32,
+    /// `wanted` after.
+    pub wanted: u32,
+    /// Whether this decision started the cooldowns anew.
+    pub scaled: bool,
+    /// Whether over a fifth of the rooms fell silent at once, so that none is deleted for it.
+    pub mass_silence: bool,
+    /// Whether the registry is recovering.
+    pub recovering: bool,
+    /// The plan, a line for each action.
+    pub plan: Vec<String>,
+    /// What the next change waits for, a sentence each.
+    pub waits: Vec<String>,
+}

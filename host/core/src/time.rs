@@ -1,0 +1,115 @@
+//! Points in time and lengths of time, in milliseconds.
+//!
+//! The core never asks what time it is: `now` is a parameter everywhere, so that a simulator or a replay can
+//! supply it.
+
+use std::fmt;
+use std::ops::{Add, AddAssign, Sub};
+
+/// A point in time: milliseconds since the Unix epoch, by the clock of whoever wrote it down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The point `ms` milliseconds after the Unix epoch.
+    pub const fn from_ms(ms: i64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn ms(self) -> i64 {
+        self.0
+    }
+
+    /// How long ago `earlier` was; zero when it lies ahead.
+    pub fn since(self, earlier: Timestamp) -> Span {
+        Span(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl Add<Span> for Timestamp {
+    type Output = Timestamp;
+
+    fn add(self, span: Span) -> Timestamp {
+        Timestamp(self.0.saturating_add_unsigned(span.0))
+    }
+}
+
+impl Sub<Span> for Timestamp {
+    type Output = Timestamp;
+
+    fn sub(self, span: Span) -> Timestamp {
+        Timestamp(self.0.saturating_sub_unsigned(span.0))
+    }
+}
+
+/// A length of time in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span(u64);
+
+impl Span {
+    /// No time at all.
+    pub const ZERO: Span = Span(0);
+
+    /// `ms` milliseconds.
+    pub const fn from_ms(ms: u64) -> Self {
+        Self(ms)
+    }
+
+    /// `secs` seconds; saturates.
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1_000))
+    }
+
+    /// The length in milliseconds.
+    pub const fn ms(self) -> u64 {
+        self.0
+    }
+
+    /// The length in seconds.
+    pub fn secs_f64(self) -> f64 {
+        self.0 as f64 / 1_000.0
+    }
+
+    /// This length, `times` over; saturates.
+    pub const fn times(self, times: u64) -> Span {
+        Span(self.0.saturating_mul(times))
+    }
+}
+
+impl Add for Span {
+    type Output = Span;
+
+    fn add(self, other: Span) -> Span {
+        Span(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for Span {
+    fn add_assign(&mut self, other: Span) {
+        *self = *self + other;
+    }
+}
+
+impl Sub for Span {
+    type Output = Span;
+
+    fn sub(self, other: Span) -> Span {
+        Span(self.0.saturating_sub(other.0))
+    }
+}
+
+/// Renders as a person would say it: `450 ms`, `2.5 s`, `90 s`, `15 min`, `2 h`.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.0;
+        match ms {
+            0 => write!(f, "0 s"),
+            1..1_000 => write!(f, "{ms} ms"),
+            _ if ms >= 7_200_000 && ms % 3_600_000 == 0 => write!(f, "{} h", ms / 3_600_000),
+            _ if ms >= 120_000 && ms % 60_000 == 0 => write!(f, "{} min", ms / 60_000),
+            _ if ms >= 10_000 || ms % 1_000 == 0 => write!(f, "{} s", ms / 1_000),
+            _ => write!(f, "{:.1} s", self.secs_f64()),
+        }
+    }
+}

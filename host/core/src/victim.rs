@@ -1,0 +1,1 @@
+//! Which room goes first: one total order among unprotected rooms.

@@ -1,0 +1,126 @@
+//! The port to where rooms run: Kubernetes, or local processes.
+//!
+//! Every act is safe without a fence: create happens under a name that was reserved with one, delete names the
+//! object's uid. Callers: the control loop only (and `logs` through the API). Time-outs live in the adapters.
+
+use async_trait::async_trait;
+use maestro_core::names::{RoomId, SchedulerName, Version};
+use maestro_core::room::{Address, OpenPort, Phase};
+use maestro_core::scheduler::Scheduler;
+use maestro_core::time::{Span, Timestamp};
+
+/// Where rooms run.
+#[async_trait]
+pub trait Cluster: Send + Sync {
+    /// Everything of a scheduler that exists, ended processes that nobody deleted yet included. What existed
+    /// before the call began and exists after it ends is in the answer.
+    async fn list(&self, scheduler: &SchedulerName) -> Result<Vec<Object>, Error>;
+    /// Creates a room. One that exists already under this name with our mark is success.
+    async fn create(&self, scheduler: &Scheduler, order: &Order) -> Result<(), Error>;
+    /// Gives a running room what makes it reachable, where that is an object of its own.
+    async fn expose(&self, scheduler: &Scheduler, room: &RoomId) -> Result<(), Error>;
+    /// Ends a room: asks it (SIGTERM), kills it after `grace`, then removes it. Returns once that is under way;
+    /// no such object is success.
+    async fn delete(&self, scheduler: &SchedulerName, room: &RoomId, uid: &str, grace: Span)
+    -> Result<(), Error>;
+    /// What each room uses, measured not longer than a period ago.
+    async fn usage(&self, scheduler: &SchedulerName) -> Result<Vec<Usage>, Error>;
+    /// The newest `lines` lines of a room's output; of its previous run's with `previous`.
+    async fn logs(
+        &self,
+        scheduler: &SchedulerName,
+        room: &RoomId,
+        lines: usize,
+        previous: bool,
+    ) -> Result<String, Error>;
+    /// Removes what a deleted scheduler leaves (namespace, folders) once its last room is gone.
+    async fn remove(&self, scheduler: &SchedulerName) -> Result<(), Error>;
+    /// Wakes when something of this scheduler changed; a hint that may be lost.
+    fn nudges(&self, scheduler: &SchedulerName) -> std::sync::Arc<tokio::sync::Notify>;
+}
+
+/// What to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The room's name.
+    pub room: RoomId,
+    /// The scheduler's version it is made of.
+    pub version: Version,
+    /// The room's token, handed to it as MAESTRO_ROOM_TOKEN.
+    pub token: String,
+}
+
+/// A room as the cluster shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// Its name.
+    pub room: RoomId,
+    /// Tells this object from a later one of the same name.
+    pub uid: String,
+    /// The version it was created of.
+    pub version: Version,
+    /// Its phase, with the adapter's times.
+    pub phase: Phase,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Its node.
+    pub node: Option<String>,
+    /// Its addresses; complete, or empty.
+    pub addresses: Vec<Address>,
+    /// Its open ports; complete, or empty.
+    pub ports: Vec<OpenPort>,
+    /// Whether what makes it reachable exists.
+    pub exposed: bool,
+}
+
+/// What a room uses at one time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Usage {
+    /// The room.
+    pub room: RoomId,
+    /// When it was measured.
+    pub at: Timestamp,
+    /// Thousandths of a core.
+    pub cpu_milli: f64,
+    /// Bytes.
+    pub memory_bytes: f64,
+}
+
+/// What can go wrong with a cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The room can't be created or reached as specified, and trying again will not help before something changes.
+    #[error("{room} can't be created: {reason}")]
+    Refused {
+        /// The room.
+        room: RoomId,
+        /// Why, and what would help.
+        reason: String,
+    },
+    /// Something that all rooms of the scheduler need has run out, such as ports.
+    #[error("{what} is exhausted")]
+    Exhausted {
+        /// What has run out, and how to get more.
+        what: String,
+    },
+    /// No such room.
+    #[error("{0} is not in the cluster")]
+    UnknownRoom(RoomId),
+    /// The cluster did not answer, or not in time; the act may have happened.
+    #[error("the cluster did not answer")]
+    Unavailable {
+        /// Why.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Error {
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::Exhausted { .. } => true,
+            Self::Refused { .. } | Self::UnknownRoom(_) => false,
+        }
+    }
+}

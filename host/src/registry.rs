@@ -1,0 +1,243 @@
+//! The port to what rooms say: reports, allocation, windows, leases. Redis or in-process.
+//!
+//! It stores facts and one index (`allocatable`), and changes a room only by the functions of `maestro_core`,
+//! atomically. Its time is its own: every time in a room is the registry's, so that callers with other clocks
+//! change nothing. Callers: the room API (reports, queries), the control loop (everything fenced).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use maestro_core::deadlines::Witness;
+use maestro_core::names::{RoomId, SchedulerName, Version};
+use maestro_core::report::Report;
+use maestro_core::room::{Address, OpenPort, Phase, Revision, Room};
+use maestro_core::time::{Span, Timestamp};
+use maestro_core::window::Window;
+use tokio::sync::Notify;
+
+/// Rooms' reports, allocation, windows, leases of all schedulers.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    // What rooms and matchmakers do. Never fenced, never touches the store.
+
+    /// Takes one call of a room: a report, or a sign of life that could not be taken as one.
+    async fn report(&self, scheduler: &SchedulerName, room: &RoomId, call: Call) -> Result<Receipt, Error>;
+    /// Promises one allocatable room to a match for `ttl`; `None` when there is none.
+    async fn allocate(&self, scheduler: &SchedulerName, ttl: Span) -> Result<Option<Room>, Error>;
+    /// One room.
+    async fn room(&self, scheduler: &SchedulerName, room: &RoomId) -> Result<Option<Room>, Error>;
+    /// All rooms of a scheduler, by name.
+    async fn rooms(&self, scheduler: &SchedulerName) -> Result<Vec<Room>, Error>;
+    /// A heartbeat of an API that takes reports; advances witnessed time.
+    async fn beat(&self) -> Result<(), Error>;
+
+    // Leases.
+
+    /// Takes the scheduler's lease for `holder`, or renews it when `holder` has it with the same token. `None`
+    /// when somebody else holds it.
+    async fn acquire(
+        &self,
+        scheduler: &SchedulerName,
+        holder: &str,
+        lease: Span,
+    ) -> Result<Option<Fence>, Error>;
+    /// Gives the lease back; harmless when it is no longer held.
+    async fn release(&self, fence: &Fence) -> Result<(), Error>;
+
+    // What the holder of the lease does; refused with [`Error::Fenced`] under a token that is not the newest.
+
+    /// Rooms changed or removed since `since`, and the scheduler's small state. [`Cursor::START`] reads everything.
+    async fn changes(&self, scheduler: &SchedulerName, since: Cursor) -> Result<Changes, Error>;
+    /// Takes names for new rooms; a name that exists already is left as it is.
+    async fn reserve(&self, fence: &Fence, rooms: &[(RoomId, Version)]) -> Result<(), Error>;
+    /// Adopts rooms that were found in the cluster; a room that exists already is left as it is.
+    async fn adopt(&self, fence: &Fence, rooms: &[(RoomId, Version)]) -> Result<(), Error>;
+    /// Changes one room that is still at `revision`; [`Error::Moved`] otherwise. The new room comes back.
+    async fn act(&self, fence: &Fence, room: &RoomId, revision: Revision, act: Act) -> Result<Room, Error>;
+    /// Writes what the cluster shows of a room; not tied to a revision, because facts are facts.
+    async fn observe(&self, fence: &Fence, room: &RoomId, seen: Seen) -> Result<(), Error>;
+    /// Writes the scheduler's state whole; the holder is its only writer.
+    async fn save(&self, fence: &Fence, state: &State) -> Result<(), Error>;
+    /// Ends recovery, or begins it with `None`.
+    async fn set_epoch(&self, fence: &Fence, epoch: Option<Timestamp>) -> Result<(), Error>;
+    /// Removes everything of a scheduler.
+    async fn remove(&self, fence: &Fence) -> Result<(), Error>;
+
+    /// Wakes when something of this scheduler changed; a hint, coalesced, that may be lost.
+    fn nudges(&self, scheduler: &SchedulerName) -> Arc<Notify>;
+    /// Wakes this scheduler's holder.
+    fn nudge(&self, scheduler: &SchedulerName);
+}
+
+/// One call of a room.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    /// A report. `authentic` says that it came with the room's own valid token.
+    Report {
+        /// What it says.
+        report: Report,
+        /// Whether it came with the room's own valid token.
+        authentic: bool,
+        /// The room's version, for re-registration; the API knows the scheduler's active one.
+        version: Version,
+    },
+    /// A malformed call of a room: a sign of life, and nothing else.
+    Refused,
+}
+
+/// What became of a room's call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Receipt {
+    /// Whether the status was taken, or only the sign of life.
+    pub taken: Taken,
+    /// Whether the room is asked to take no further match.
+    pub draining: bool,
+    /// The room after the call.
+    pub room: Room,
+}
+
+/// How a report was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// As the room's newest status.
+    Newest,
+    /// As a sign of life only: it was older than the newest, or malformed.
+    LifeOnly,
+    /// As the newest status, by order of arrival, because the room's clock moved just now.
+    ClockMoved,
+    /// It re-registered a room that the registry did not know.
+    Registered,
+    /// It came without a token from a room that the registry does not know, while recovering: kept for 60 s.
+    Provisional,
+}
+
+/// Proof of holding a scheduler's lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// Whose lease.
+    pub scheduler: SchedulerName,
+    /// max(last + 1, the registry's time in microseconds); the greatest token given out is the only valid one.
+    pub token: u64,
+}
+
+/// A position in a scheduler's stream of changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor(pub u64);
+
+impl Cursor {
+    /// Before everything.
+    pub const START: Cursor = Cursor(0);
+}
+
+/// What changed in a scheduler.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Changes {
+    /// Rooms that are new or changed.
+    pub rooms: Vec<Room>,
+    /// Rooms that are no longer there.
+    pub removed: Vec<RoomId>,
+    /// Whether `rooms` is everything, so that whatever is not in it is gone (always after [`Cursor::START`]).
+    pub complete: bool,
+    /// Where to go on from.
+    pub cursor: Cursor,
+    /// The registry's time when it answered.
+    pub now: Timestamp,
+    /// Witnessed time.
+    pub witness: Witness,
+    /// When the present epoch was written; `None` while recovering.
+    pub epoch: Option<Timestamp>,
+    /// The scheduler's small state; `None` when there is none yet, or it was lost.
+    pub state: Option<State>,
+}
+
+/// What the holder keeps for its successor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    /// A is brought to this.
+    pub wanted: u32,
+    /// When `wanted` was last moved by a vote or by hand.
+    pub scaled_at: Option<Timestamp>,
+    /// Blobs that policies returned last time, by trigger id.
+    pub policies: std::collections::BTreeMap<String, Vec<u8>>,
+    /// The past.
+    pub window: Window,
+}
+
+/// A change of one room that names the revision it was decided on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// A create is about to be tried: counts the try.
+    BeginCreate,
+    /// A create returned.
+    ConfirmCreate,
+    /// Ask it to take no further match.
+    Drain {
+        /// Why.
+        reason: String,
+    },
+    /// Its allocation ran out.
+    ExpireAllocation,
+    /// End it.
+    Stop {
+        /// Why.
+        reason: String,
+    },
+    /// It is gone.
+    Forget,
+}
+
+/// What the cluster shows of a room.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    /// Its phase.
+    pub phase: Phase,
+    /// Its node.
+    pub node: Option<String>,
+    /// Its addresses; complete, or empty.
+    pub addresses: Vec<Address>,
+    /// Its open ports; complete, or empty.
+    pub ports: Vec<OpenPort>,
+}
+
+/// What can go wrong with the registry.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such room.
+    #[error("room {0} is not known")]
+    UnknownRoom(RoomId),
+    /// The room was changed since.
+    #[error("room {room} has moved on to another revision")]
+    Moved {
+        /// The room.
+        room: RoomId,
+    },
+    /// The token is not the newest one.
+    #[error("the lease of scheduler {scheduler} is held by somebody else")]
+    Fenced {
+        /// The scheduler.
+        scheduler: SchedulerName,
+    },
+    /// Too much is kept already.
+    #[error("the registry is full: {what}")]
+    Full {
+        /// What there is too much of.
+        what: &'static str,
+    },
+    /// The registry did not answer, or not in time; the change may have happened.
+    #[error("the registry did not answer")]
+    Unavailable {
+        /// Why.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Error {
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::Full { .. } => true,
+            Self::UnknownRoom(_) | Self::Moved { .. } | Self::Fenced { .. } => false,
+        }
+    }
+}
