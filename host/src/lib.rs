@@ -1,4 +1,6 @@
 //! The service: HTTP API, control loop, registry, cluster, store.
 
+pub mod config;
+pub mod telemetry;
 pub mod registry;
 pub mod cluster;
