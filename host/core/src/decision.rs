@@ -2,7 +2,9 @@
 //!
 //! It is a record first: all that `explain` says is in here, and nothing here is made up afterwards.
 
+use crate::deadlines::{Place, Watch};
 use crate::names::Version;
+use crate::room::Room;
 use crate::time::{Span, Timestamp};
 use crate::votes::Ballot;
 
@@ -26,6 +28,24 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Counts rooms by the place that each one has.
+    pub fn of<'r>(rooms: impl IntoIterator<Item = &'r Room>, watch: &Watch) -> Self {
+        let mut counts = Self::default();
+        for room in rooms {
+            match watch.place(room) {
+                Place::Starting => counts.starting += 1,
+                Place::Ready => counts.ready += 1,
+                Place::Allocated => counts.allocated += 1,
+                Place::Occupied => counts.occupied += 1,
+                Place::Draining => counts.draining += 1,
+                Place::Stopping => counts.stopping += 1,
+                Place::Silent => counts.silent += 1,
+                Place::Gone => {}
+            }
+        }
+        counts
+    }
+
     /// A = starting + ready + allocated + occupied: what the plan brings to `wanted`.
     pub fn available(&self) -> u32 {
         self.starting + self.ready + self.allocated + self.occupied

@@ -5,35 +5,64 @@
 
 use std::collections::BTreeMap;
 
+use crate::deadlines::Watch;
 use crate::names::{RoomId, Version};
 use crate::rollout::Share;
 use crate::room::{Revision, Room};
-use crate::scheduler::Deadlines;
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 
 /// What a plan is made from.
 #[derive(Clone, Debug)]
 pub struct Input<'a> {
     /// All rooms of the scheduler that the registry knows.
     pub rooms: &'a BTreeMap<RoomId, Room>,
+    /// Deadlines, clocks and mass silence of the same rooms.
+    pub watch: &'a Watch<'a>,
+    /// What the newest list of the cluster showed beside the rooms' phases; a room that is not in it has no object.
+    pub objects: &'a BTreeMap<RoomId, Object>,
     /// A shall become this.
     pub wanted: u32,
     /// The version to make rooms of, and the surge allowed for replacing others.
     pub share: Share,
-    /// The scheduler's deadlines.
-    pub deadlines: &'a Deadlines,
-    /// The witness clock's total.
-    pub witnessed: Span,
     /// Bounds on one plan.
     pub budget: Budget,
-    /// Whether the registry is recovering: nothing is drained or stopped but rooms that ended.
-    pub recovering: bool,
+    /// What the registry can be trusted with.
+    pub footing: Footing,
     /// Whether creation is held back, as after repeated failures, until this time.
     pub creation_held_until: Option<Timestamp>,
-    /// Whether the scheduler is being deleted: every room shall go, occupied ones at the end of their match.
+    /// Whether the scheduler is being deleted.
+    pub deletion: Option<Deletion>,
+}
+
+/// What the newest list of the cluster showed of a room beside its phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Whether what makes it reachable exists.
+    pub exposed: bool,
+    /// Whether it is being deleted already.
     pub deleting: bool,
-    /// The present, by the registry's clock.
-    pub now: Timestamp,
+}
+
+/// What the registry can be trusted with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Footing {
+    /// It knows all rooms.
+    Sound,
+    /// It was emptied: nothing is drained or stopped but what ended by itself. Rooms are created only once a list
+    /// of the cluster that was begun after the loss has been taken in.
+    Recovering {
+        /// Whether that list has been taken in.
+        listed: bool,
+    },
+}
+
+/// How a scheduler's rooms go when it is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// Idle rooms at once, the others at the end of their match or at a deadline.
+    Graceful,
+    /// All at once.
+    Forced,
 }
 
 /// Bounds on one plan, so that no step runs long.

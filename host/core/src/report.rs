@@ -3,6 +3,7 @@
 //! Order within a room is by its own timestamps while its clock can be trusted; freshness is always the server's
 //! receive time. Called by the registry for each report, and by nobody else.
 
+use crate::room::{Effect, Intent, Room, Use};
 use crate::time::{Span, Timestamp};
 
 /// A report older than the latest one by up to this much is out of order: a sign of life, and nothing else.
@@ -54,6 +55,17 @@ pub struct Report {
     pub capacity: Option<u32>,
 }
 
+/// How a report was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reception {
+    /// As the room's newest status.
+    Newest,
+    /// As a sign of life only: it was older than the newest one.
+    LifeOnly,
+    /// As the newest status, by order of arrival, because the room's clock moved just now. Worth an event.
+    ClockMoved,
+}
+
 /// What is kept of a room's reports.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reports {
@@ -72,6 +84,8 @@ pub struct Reports {
 pub struct Accepted {
     /// The status reported.
     pub status: Reported,
+    /// The server's receive time of the first report of this status in an unbroken row.
+    pub since: Timestamp,
     /// The room's own timestamp.
     pub sent_at: Timestamp,
     /// The server's receive time.
@@ -84,8 +98,95 @@ impl Reports {
         self.last.map(|accepted| accepted.status)
     }
 
-    /// Witnessed time since the last sign of life; since the registry's beginning when there was none.
+    /// Witnessed time since the last sign of life; since its name was reserved or it was adopted when there was
+    /// none.
     pub fn silence(&self, witnessed: Span) -> Span {
         witnessed - self.life_witnessed
+    }
+}
+
+impl Room {
+    /// Takes one report that arrived at `now`, while the witness clock's total was `witnessed`.
+    pub fn receive(&mut self, report: &Report, now: Timestamp, witnessed: Span) -> Reception {
+        self.sign_of_life(now, witnessed);
+        let reception = self.reports.order(report, now);
+        match reception {
+            Reception::LifeOnly => {}
+            Reception::Newest | Reception::ClockMoved => {
+                self.change(|room| room.accept(report, now));
+            }
+        }
+        reception
+    }
+
+    /// Takes a call that says nothing usable: the room lives. Changes nothing that anybody decides on.
+    pub fn sign_of_life(&mut self, now: Timestamp, witnessed: Span) -> Effect {
+        self.reports.life_at = Some(now);
+        self.reports.life_witnessed = witnessed;
+        Effect::Facts
+    }
+
+    fn accept(&mut self, report: &Report, now: Timestamp) {
+        let since = match self.reports.last {
+            Some(last) if last.status == report.status => last.since,
+            Some(_) | None => now,
+        };
+        self.reports.last = Some(Accepted {
+            status: report.status,
+            since,
+            sent_at: report.sent_at,
+            received_at: now,
+        });
+        if let Some(metadata) = &report.metadata {
+            self.metadata.clone_from(metadata);
+        }
+        if let Some(capacity) = report.capacity {
+            self.capacity = capacity.max(1);
+        }
+        self.running_matches = match report.status {
+            Reported::Ready => report.running_matches.unwrap_or(0),
+            // Whoever says "occupied" holds a match, whatever it counts.
+            Reported::Occupied => report.running_matches.unwrap_or(1).max(1),
+            Reported::Terminating | Reported::Terminated => report.running_matches.unwrap_or(0),
+        };
+        self.settle_allocation(report.status, now);
+        self.occupied_since = match self.usage() {
+            Use::Occupied => self.occupied_since.or(Some(now)),
+            Use::Unknown | Use::Idle | Use::Allocated => None,
+        };
+    }
+
+    /// A `ready` says nothing new about a promise that still stands: the match is on its way. Everything else ends
+    /// it, and so does its time.
+    fn settle_allocation(&mut self, status: Reported, now: Timestamp) {
+        if let Intent::Allocated { until } = self.intent
+            && (status != Reported::Ready || until <= now)
+        {
+            self.intent = Intent::Keep;
+        }
+        if status != Reported::Occupied {
+            self.allocation_expired = false;
+        }
+    }
+}
+
+impl Reports {
+    /// Decides on which side of the newest report this one falls, and notes a clock that moved.
+    fn order(&mut self, report: &Report, now: Timestamp) -> Reception {
+        if self.clock_moved {
+            return Reception::Newest;
+        }
+        let ahead = report.sent_at.since(now) > AHEAD;
+        let behind = self
+            .last
+            .map_or(Span::ZERO, |last| last.sent_at.since(report.sent_at));
+        if ahead || behind > REORDER {
+            self.clock_moved = true;
+            return Reception::ClockMoved;
+        }
+        match behind {
+            Span::ZERO => Reception::Newest,
+            _ => Reception::LifeOnly,
+        }
     }
 }

@@ -4,10 +4,14 @@
 //! what the cluster shows (`phase`), and what we want of it (`intent`). Use, stage and health are derived from
 //! them by exhaustive matches; nothing derived is ever stored.
 
+mod act;
+
 use crate::names::{RoomId, Version};
 use crate::report::Reports;
 use crate::scheduler::{Deadlines, Protocol};
 use crate::time::{Span, Timestamp};
+
+pub use act::{Effect, Refused};
 
 /// All facts about one room.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,9 +117,23 @@ pub enum Phase {
     },
     /// Deleted from the cluster, or absent from a list begun after its create returned.
     Absent {
-        /// When that was noticed.
+        /// When the list began that lacks it, or the news of its deletion came, by the registry's clock. Only a
+        /// time after its create returned proves anything; see [`Room::observe`].
         at: Timestamp,
     },
+}
+
+/// What the cluster shows of a room at one time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its phase.
+    pub phase: Phase,
+    /// Its node.
+    pub node: Option<String>,
+    /// Its addresses; complete, or empty.
+    pub addresses: Vec<Address>,
+    /// Its open ports; complete, or empty.
+    pub ports: Vec<OpenPort>,
 }
 
 /// What we want of a room.
@@ -238,8 +256,9 @@ impl Status {
 pub const CREATE_TRIES: u32 = 3;
 
 impl Room {
-    /// A room whose name has just been reserved.
-    pub fn reserved(id: RoomId, version: Version, now: Timestamp) -> Self {
+    /// A room whose name has just been reserved. `witnessed` is the witness clock's total (see
+    /// [`crate::deadlines`]): its silence counts from here.
+    pub fn reserved(id: RoomId, version: Version, now: Timestamp, witnessed: Span) -> Self {
         Self {
             id,
             cluster: "local".to_owned(),
@@ -249,7 +268,10 @@ impl Room {
             reserved_at: now,
             creation: Creation::Unconfirmed { tries: 0 },
             phase: Phase::Unseen,
-            reports: Reports::default(),
+            reports: Reports {
+                life_witnessed: witnessed,
+                ..Reports::default()
+            },
             intent: Intent::Keep,
             allocation_expired: false,
             occupied_since: None,
@@ -263,11 +285,11 @@ impl Room {
     }
 
     /// A room that was found in the cluster, or that reported itself, while the registry did not know it.
-    pub fn adopted(id: RoomId, version: Version, now: Timestamp) -> Self {
+    pub fn adopted(id: RoomId, version: Version, now: Timestamp, witnessed: Span) -> Self {
         Self {
             origin: Origin::Adopted,
             creation: Creation::Confirmed { at: now },
-            ..Self::reserved(id, version, now)
+            ..Self::reserved(id, version, now, witnessed)
         }
     }
 
@@ -276,8 +298,10 @@ impl Room {
         use crate::report::Reported;
         match (self.reports.status(), &self.intent) {
             (Some(Reported::Occupied), _) => Use::Occupied,
-            (_, Intent::Allocated { .. }) => Use::Allocated,
             (Some(Reported::Terminating | Reported::Terminated), _) => Use::Idle,
+            // A room for several matches is ready for one more while it holds others.
+            (Some(Reported::Ready), _) if self.running_matches > 0 => Use::Occupied,
+            (_, Intent::Allocated { .. }) => Use::Allocated,
             (Some(Reported::Ready), _) if self.allocation_expired => Use::Unknown,
             (Some(Reported::Ready), _) => Use::Idle,
             (None, _) => match self.origin {
@@ -322,8 +346,10 @@ impl Room {
                 Intent::Stopping { .. } => Health::Well,
                 Intent::Keep | Intent::Allocated { .. } | Intent::Draining { .. } => Health::Failed,
             },
+            // Witnessed time counts as well: a room that could not report because we were away is not late.
             Stage::Reserved | Stage::Starting => {
-                match now.since(self.reserved_at) > deadlines.initialization {
+                let waited = now.since(self.created_at());
+                match waited.min(self.reports.silence(witnessed)) > deadlines.initialization {
                     true => Health::Late,
                     false => Health::Well,
                 }
@@ -334,6 +360,22 @@ impl Room {
                     false => Health::Well,
                 }
             }
+        }
+    }
+
+    /// When its create is known to have succeeded; else when its name was reserved.
+    pub fn created_at(&self) -> Timestamp {
+        match self.creation {
+            Creation::Confirmed { at } => at,
+            Creation::Unconfirmed { .. } => self.reserved_at,
+        }
+    }
+
+    /// Whether the room is told, in the answers to its calls, to take no further match.
+    pub fn is_asked_to_leave(&self) -> bool {
+        match self.intent {
+            Intent::Draining { .. } | Intent::Stopping { .. } => true,
+            Intent::Keep | Intent::Allocated { .. } => false,
         }
     }
 
