@@ -2,5 +2,6 @@
 
 pub mod config;
 pub mod telemetry;
+pub mod tasks;
 pub mod registry;
 pub mod cluster;
