@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Runs policies: WebAssembly components in, verdicts out.
+
+pub mod package;
