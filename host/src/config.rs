@@ -13,7 +13,11 @@ pub fn log_filter() -> Option<String> {
 /// The user's cache folder for compiled policies: `$XDG_CACHE_HOME/maestro`, else `~/.cache/maestro`; a folder of this
 /// process's own below the temporary one when there is no home.
 pub fn policy_cache() -> PathBuf {
-    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     let cache = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")));
     match cache {
         Some(cache) => cache.join("maestro").join("policies"),

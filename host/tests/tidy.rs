@@ -13,11 +13,17 @@ struct Source {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the package lies in the workspace")
+        .to_owned()
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-    let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut entries: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     entries.sort();
     for path in entries {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -35,7 +41,15 @@ fn files() -> Vec<String> {
     let root = root();
     let mut found = Vec::new();
     walk(&root, &mut found);
-    found.iter().map(|path| path.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/")).collect()
+    found
+        .iter()
+        .map(|path| {
+            path.strip_prefix(&root)
+                .unwrap()
+                .to_string_lossy()
+                .replace('\\', "/")
+        })
+        .collect()
 }
 
 fn sources() -> Vec<Source> {
@@ -44,7 +58,10 @@ fn sources() -> Vec<Source> {
     files()
         .into_iter()
         .filter(rust)
-        .map(|path| Source { text: fs::read_to_string(root.join(&path)).unwrap(), path })
+        .map(|path| Source {
+            text: fs::read_to_string(root.join(&path)).unwrap(),
+            path,
+        })
         .collect()
 }
 
@@ -71,7 +88,10 @@ fn production_lines(source: &Source) -> impl Iterator<Item = (usize, &str)> {
 /// Fails with a list when any of `words` stands in production code of files for which `applies` and not `allowed`.
 fn forbid(words: &[&str], rule: &str, applies: impl Fn(&str) -> bool, allowed: impl Fn(&str) -> bool) {
     let mut broken = Vec::new();
-    for source in sources().iter().filter(|s| !is_test(&s.path) && applies(&s.path) && !allowed(&s.path)) {
+    for source in sources()
+        .iter()
+        .filter(|s| !is_test(&s.path) && applies(&s.path) && !allowed(&s.path))
+    {
         for (number, line) in production_lines(source) {
             if words.iter().any(|word| line.contains(word)) {
                 broken.push(format!("{}:{number}: {}", source.path, line.trim()));
@@ -100,13 +120,31 @@ fn dependencies(manifest: &str) -> Vec<String> {
 
 #[test]
 fn core_depends_on_nothing() {
-    assert_eq!(dependencies("host/core/Cargo.toml"), Vec::<String>::new(), "the core is pure: std only");
+    assert_eq!(
+        dependencies("host/core/Cargo.toml"),
+        Vec::<String>::new(),
+        "the core is pure: std only"
+    );
 }
 
 #[test]
 fn core_knows_no_clock_environment_or_io() {
-    let words = ["SystemTime", "Instant::", "std::env", "std::fs", "std::net", "std::thread", "async fn", "println!"];
-    forbid(&words, "the core is pure", |path| path.starts_with("host/core/src/"), |_| false);
+    let words = [
+        "SystemTime",
+        "Instant::",
+        "std::env",
+        "std::fs",
+        "std::net",
+        "std::thread",
+        "async fn",
+        "println!",
+    ];
+    forbid(
+        &words,
+        "the core is pure",
+        |path| path.starts_with("host/core/src/"),
+        |_| false,
+    );
 }
 
 #[test]
@@ -137,30 +175,49 @@ fn crates_of_ours_depend_only_downwards() {
     for (crate_folder, ours) in allowed {
         for name in dependencies(&format!("{crate_folder}/Cargo.toml")) {
             let is_ours = name.starts_with("maestro-");
-            assert!(!is_ours || ours.contains(&name.as_str()), "{crate_folder} may not depend on {name}");
+            assert!(
+                !is_ours || ours.contains(&name.as_str()),
+                "{crate_folder} may not depend on {name}"
+            );
         }
     }
 }
 
 #[test]
 fn only_tasks_spawns() {
-    let words = ["tokio::spawn", "task::spawn", "spawn_blocking", "JoinSet", "spawn_local"];
-    forbid(&words, "only host/src/tasks.rs spawns tasks", in_host, |path| path == "host/src/tasks.rs");
+    let words = [
+        "tokio::spawn",
+        "task::spawn",
+        "spawn_blocking",
+        "JoinSet",
+        "spawn_local",
+    ];
+    forbid(&words, "only host/src/tasks.rs spawns tasks", in_host, |path| {
+        path == "host/src/tasks.rs"
+    });
 }
 
 #[test]
 fn only_config_reads_the_environment() {
     let words = ["env::var", "env::vars", "env::set_var"];
-    forbid(&words, "only host/src/config.rs reads the environment", in_host, |path| {
-        path == "host/src/config.rs"
-    });
+    forbid(
+        &words,
+        "only host/src/config.rs reads the environment",
+        in_host,
+        |path| path == "host/src/config.rs",
+    );
 }
 
 #[test]
 fn kubernetes_types_stay_in_their_adapter() {
     let words = ["kube::", "k8s_openapi"];
     let allowed = |path: &str| path.starts_with("host/src/cluster/kubernetes");
-    forbid(&words, "kube types stay under cluster/kubernetes*", |_| true, allowed);
+    forbid(
+        &words,
+        "kube types stay under cluster/kubernetes*",
+        |_| true,
+        allowed,
+    );
 }
 
 #[test]
@@ -172,19 +229,34 @@ fn sql_stays_in_the_store() {
 #[test]
 fn redis_stays_in_its_adapter() {
     let allowed = |path: &str| path.starts_with("host/src/registry/redis");
-    forbid(&["redis::"], "Redis stays under registry/redis*", in_host, allowed);
+    forbid(
+        &["redis::"],
+        "Redis stays under registry/redis*",
+        in_host,
+        allowed,
+    );
 }
 
 #[test]
 fn only_the_engine_names_wasmtime() {
     let allowed = |path: &str| path.starts_with("host/engine/");
-    forbid(&["wasmtime::", "use wasmtime"], "only host/engine names wasmtime", |_| true, allowed);
+    forbid(
+        &["wasmtime::", "use wasmtime"],
+        "only host/engine names wasmtime",
+        |_| true,
+        allowed,
+    );
 }
 
 #[test]
 fn http_statuses_stay_in_problem() {
     let allowed = |path: &str| path == "host/src/api/problem.rs";
-    forbid(&["StatusCode"], "HTTP statuses stay in api/problem.rs", in_host, allowed);
+    forbid(
+        &["StatusCode"],
+        "HTTP statuses stay in api/problem.rs",
+        in_host,
+        allowed,
+    );
 }
 
 #[test]
@@ -199,7 +271,10 @@ fn files_are_short_and_open_with_what_they_are() {
             broken.push(format!("{}: does not open with `//!`", source.path));
         }
         if source.path.ends_with("/mod.rs") {
-            broken.push(format!("{}: is a `mod.rs`; name the file after the module", source.path));
+            broken.push(format!(
+                "{}: is a `mod.rs`; name the file after the module",
+                source.path
+            ));
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
@@ -208,7 +283,11 @@ fn files_are_short_and_open_with_what_they_are() {
 #[test]
 fn no_test_sleeps_or_is_skipped() {
     // Put together here so that this file does not find itself.
-    let words = [["#[ign", "ore"].concat(), ["thread::sl", "eep("].concat(), ["time::sl", "eep("].concat()];
+    let words = [
+        ["#[ign", "ore"].concat(),
+        ["thread::sl", "eep("].concat(),
+        ["time::sl", "eep("].concat(),
+    ];
     let mut broken = Vec::new();
     for source in sources() {
         let mut in_tests = is_test(&source.path);
@@ -227,12 +306,20 @@ fn no_test_sleeps_or_is_skipped() {
             }
         }
     }
-    assert!(broken.is_empty(), "tests wait with `eventually(deadline, check)`\n{}", broken.join("\n"));
+    assert!(
+        broken.is_empty(),
+        "tests wait with `eventually(deadline, check)`\n{}",
+        broken.join("\n")
+    );
 }
 
 #[test]
 fn nothing_is_left_for_later() {
-    let words = [["todo", "!("].concat(), ["unimplemented", "!("].concat(), ["FIX", "ME"].concat()];
+    let words = [
+        ["todo", "!("].concat(),
+        ["unimplemented", "!("].concat(),
+        ["FIX", "ME"].concat(),
+    ];
     let mut broken = Vec::new();
     for source in sources() {
         for (index, line) in source.text.lines().enumerate() {
@@ -247,7 +334,10 @@ fn nothing_is_left_for_later() {
 #[test]
 fn readme_map_matches_the_disk() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let map = readme.split("## Map").nth(1).expect("README.md has a section `## Map`");
+    let map = readme
+        .split("## Map")
+        .nth(1)
+        .expect("README.md has a section `## Map`");
     let map = map.split("\n## ").next().unwrap();
     let mut named: Vec<&str> = map
         .lines()
@@ -263,7 +353,10 @@ fn readme_map_matches_the_disk() {
         .filter(|name| !name.starts_with('.') && name != "target")
         .collect();
     folders.sort_unstable();
-    assert_eq!(named, folders, "the map in README.md and the top-level folders differ");
+    assert_eq!(
+        named, folders,
+        "the map in README.md and the top-level folders differ"
+    );
 }
 
 #[test]
@@ -271,7 +364,10 @@ fn every_top_level_folder_explains_itself() {
     for entry in fs::read_dir(root()).unwrap().map(|entry| entry.unwrap()) {
         let name = entry.file_name().to_string_lossy().into_owned();
         if entry.path().is_dir() && !name.starts_with('.') && name != "target" {
-            assert!(entry.path().join("README.md").is_file(), "{name}/ has no README.md");
+            assert!(
+                entry.path().join("README.md").is_file(),
+                "{name}/ has no README.md"
+            );
         }
     }
 }
