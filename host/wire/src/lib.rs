@@ -4,3 +4,4 @@
 //! once; the domain itself knows no format. Shared by the service and the command line.
 
 pub mod document;
+pub mod http;

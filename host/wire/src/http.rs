@@ -1,0 +1,323 @@
+//! Bodies of the HTTP API, as the service writes them and clients read them.
+//!
+//! Names and success shapes of the older system's routes are kept to the letter; what is ours is added beside them
+//! and never replaces a field. Times are RFC 3339 in UTC where the older system had text, seconds where it had numbers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::{Problem, Warning};
+
+/// Every error, from every route.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// The older system's code, `MAE-000` to `MAE-006`.
+    pub code: String,
+    /// What went wrong, in a few words.
+    pub error: String,
+    /// What exactly, and what would help.
+    pub description: String,
+    /// Always false.
+    pub success: bool,
+    /// What is wrong with a document, all at once.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
+    /// What is odd about a document and would have been accepted.
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
+}
+
+/// The answer to a change that worked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    /// Always true.
+    pub success: bool,
+    /// The scheduler's version after the change, for changes of schedulers: `v1.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// What the change did or will do, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The key of the operation that carries the change out.
+    #[serde(rename = "operationKey", default, skip_serializing_if = "Option::is_none")]
+    pub operation_key: Option<String>,
+    /// What is odd about an accepted document.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+}
+
+/// The answer to a room's ping or status.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PingAnswer {
+    /// Always true.
+    pub success: bool,
+    /// Whether the room is asked to take no further match: finish the present one, then end.
+    pub draining: bool,
+}
+
+/// A room's address.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AddressBody {
+    /// Where the room can be reached; empty while that is not known.
+    pub host: String,
+    /// Its open ports; empty while they are not known.
+    pub ports: Vec<PortBody>,
+    /// Always empty for local rooms.
+    #[serde(rename = "ipv6Label", default)]
+    pub ipv6_label: String,
+}
+
+/// One open port.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PortBody {
+    /// Its name in the scheduler document.
+    pub name: String,
+    /// `TCP` or `UDP`.
+    pub protocol: String,
+    /// Where.
+    pub port: u16,
+}
+
+/// A list of rooms' names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RoomNames {
+    /// Names.
+    pub rooms: Vec<String>,
+}
+
+/// One room.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomBody {
+    /// Its scheduler.
+    pub scheduler_name: String,
+    /// The scheduler's version it was made of.
+    pub scheduler_version: String,
+    /// Its name.
+    pub room_id: String,
+    /// The older four: `creating`, `ready`, `occupied`, `terminating`.
+    pub status: String,
+    /// The exact state: `reserved`, `starting`, `ready`, `allocated`, `occupied`, `unknown`, `draining`,
+    /// `draining-occupied`, `stopping`, `gone`.
+    #[serde(default)]
+    pub state: String,
+    /// `well`, `silent`, `late` or `failed`.
+    #[serde(default)]
+    pub health: String,
+    /// When it was reserved; RFC 3339.
+    pub created_at: String,
+    /// Its last sign of life; RFC 3339, absent before the first.
+    #[serde(default)]
+    pub last_ping_at: Option<String>,
+    /// What it last sent along.
+    #[serde(default)]
+    pub last_ping_metadata: serde_json::Map<String, serde_json::Value>,
+    /// Since when it holds its present match; RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occupied_since: Option<String>,
+    /// Why it drains, stops, does not start or ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Exit code of its process, once it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Its node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Where it can be reached; empty until known.
+    #[serde(default)]
+    pub host: String,
+    /// Its open ports.
+    #[serde(default)]
+    pub ports: Vec<PortBody>,
+    /// Matches it holds.
+    #[serde(default)]
+    pub running_matches: u32,
+    /// Matches it can hold.
+    #[serde(default)]
+    pub capacity: u32,
+    /// Counts changes of its use, stage or intent.
+    #[serde(default)]
+    pub revision: u64,
+}
+
+/// All schedulers, by name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SchedulerNames {
+    /// Names.
+    pub schedulers: Vec<String>,
+}
+
+/// A scheduler in the list with `info`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SchedulerSummary {
+    /// Its name.
+    pub name: String,
+    /// Its game.
+    pub game: String,
+    /// `creating`, `in-sync`, `subdimensioned`, `overdimensioned` or `terminating`.
+    pub state: String,
+    /// Its version.
+    #[serde(default)]
+    pub version: String,
+    /// Rooms available for matches.
+    pub rooms_ready: u32,
+    /// Rooms in a match or promised to one.
+    pub rooms_occupied: u32,
+    /// Rooms not ready yet.
+    pub rooms_creating: u32,
+    /// Rooms ending.
+    pub rooms_terminating: u32,
+    /// The number that the loop brings the rooms to.
+    #[serde(default)]
+    pub wanted: u32,
+    /// Least rooms.
+    pub autoscaling_min: u32,
+    /// Most rooms; 0 is without a maximum.
+    #[serde(default)]
+    pub autoscaling_max: u32,
+    /// `usage` of the first trigger up; 0 when there is none.
+    pub autoscaling_up_trigger_usage: u32,
+    /// `usage` of the first trigger down; 0 when there is none.
+    pub autoscaling_down_trigger_usage: u32,
+}
+
+/// A scheduler's status.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SchedulerStatus {
+    /// Its game.
+    pub game: String,
+    /// As in [`SchedulerSummary::state`].
+    pub state: String,
+    /// Seconds since the epoch.
+    pub state_last_changed_at: i64,
+    /// Seconds since the epoch; 0 when it never scaled.
+    pub last_scale_op_at: i64,
+    /// Rooms not ready yet.
+    pub rooms_at_creating: u32,
+    /// Rooms in a match or promised to one.
+    pub rooms_at_occupied: u32,
+    /// Rooms available for matches.
+    pub rooms_at_ready: u32,
+    /// Rooms ending.
+    pub rooms_at_terminating: u32,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Its version.
+    #[serde(default)]
+    pub version: String,
+    /// The number that the loop brings the rooms to.
+    #[serde(default)]
+    pub wanted: u32,
+    /// Least rooms.
+    #[serde(default)]
+    pub min: u32,
+    /// Most rooms, if limited.
+    #[serde(default)]
+    pub max: Option<u32>,
+    /// Rooms by exact state.
+    #[serde(default)]
+    pub rooms_by_state: BTreeMap<String, u32>,
+    /// The last decision that changed something, in one sentence.
+    #[serde(default)]
+    pub last_decision: Option<String>,
+    /// What the next one waits for, a sentence each.
+    #[serde(default)]
+    pub waits: Vec<String>,
+}
+
+/// A scheduler's document.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConfigBody {
+    /// As it was given.
+    pub yaml: String,
+}
+
+/// A scheduler's versions, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Releases {
+    /// Versions.
+    pub releases: Vec<Release>,
+}
+
+/// One version of a scheduler.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Release {
+    /// `v1.0`.
+    pub version: String,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+/// Asks for another number of rooms; exactly one field.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScaleRequest {
+    /// So many more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaleup: Option<u32>,
+    /// So many fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaledown: Option<u32>,
+    /// So many in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u32>,
+}
+
+/// What became of a request to scale.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScaleAnswer {
+    /// Always true.
+    pub success: bool,
+    /// What was asked for, in all.
+    pub asked: u32,
+    /// What it comes to now.
+    pub wanted: u32,
+    /// Why that differs, a sentence each.
+    #[serde(default)]
+    pub clamped: Vec<String>,
+}
+
+/// All policies.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Policies {
+    /// Policies by name and version.
+    pub policies: Vec<PolicyBody>,
+}
+
+/// One policy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyBody {
+    /// Its name, as a trigger's `type` gives it.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// sha256 of its component, hexadecimal.
+    pub digest: String,
+    /// What it does, in its author's words.
+    pub summary: String,
+    /// Whether it ships with Maestro.
+    pub builtin: bool,
+    /// RFC 3339; absent for those that ship with Maestro.
+    #[serde(default)]
+    pub deployed_at: Option<String>,
+    /// The metrics it reads.
+    #[serde(default)]
+    pub inputs: Vec<String>,
+    /// JSON schema of its parameters.
+    #[serde(default)]
+    pub parameters: serde_json::Value,
+}
+
+/// The answer to a health check.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    /// Whether everything answers.
+    pub healthy: bool,
+}
