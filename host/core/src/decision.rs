@@ -124,7 +124,7 @@ pub struct Decision {
     pub counts: Counts,
     /// What each trigger said, in the order of the document.
     pub ballots: Vec<Ballot>,
-    /// Id of the trigger whose vote won; `None` when nothing moved.
+    /// Id of the trigger whose vote won, even if a rule stopped it; `None` when no vote asks for a change.
     pub winner: Option<String>,
     /// Every clamp, in order.
     pub clamps: Vec<Clamp>,

@@ -5,7 +5,7 @@
 
 use crate::decision::{Clamp, Counts, Rule};
 use crate::time::{Span, Timestamp};
-use crate::votes::{self, Ballot};
+use crate::votes::{self, Ballot, Winning};
 
 /// What the guard looks at.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ pub struct Bounds {
 pub struct Ruling {
     /// The new `wanted`.
     pub wanted: u32,
-    /// Id of the trigger whose vote won.
+    /// Id of the trigger whose vote won, even if a rule stopped it; `None` when no vote asks for a change.
     pub winner: Option<String>,
     /// Every clamp, in order.
     pub clamps: Vec<Clamp>,
@@ -68,16 +68,12 @@ pub fn first_wanted(bounds: Bounds) -> u32 {
 /// Rules on the votes of one step.
 pub fn rule(input: &Input) -> Ruling {
     let mut number = Number::from(input.before);
-    let winning = votes::winning(input.ballots, input.before, input.now);
-    let mut winner = winning.as_ref().map(|vote| vote.trigger.clone());
-    if let Some(vote) = &winning {
+    let mut winner = None;
+    if let Some(vote) = votes::winning(input.ballots, input.before, input.now) {
         number.value = vote.total;
         number.trust(input);
         number.limit_step(input.before);
-        number.cool_down(input, vote.urgent);
-        if number.value == input.before && vote.total > input.before && !vote.urgent {
-            winner = number.let_urgent_pass(input).or(winner);
-        }
+        winner = number.cool_down(input, &vote).or(Some(vote.trigger));
     }
     let voted = number.value;
     number.bound(input);
@@ -172,26 +168,23 @@ impl Number {
         }
     }
 
-    /// Step 5.
-    fn cool_down(&mut self, input: &Input, urgent: bool) {
-        let left = if self.value > input.before && !urgent {
-            cooldown_left(input.scaled_at, input.up_cooldown, input.now)
-        } else if self.value < input.before {
-            cooldown_left(input.scaled_at, input.down_cooldown, input.now)
-        } else {
-            Span::ZERO
-        };
-        if left > Span::ZERO {
-            self.clamp(Rule::Cooldown { left }, input.before);
+    /// Step 5. Where the largest vote must wait, the largest urgent one passes; says whose that is.
+    fn cool_down(&mut self, input: &Input, vote: &Winning) -> Option<String> {
+        if self.value < input.before {
+            let left = cooldown_left(input.scaled_at, input.down_cooldown, input.now);
+            if left > Span::ZERO {
+                self.clamp(Rule::Cooldown { left }, input.before);
+            }
+            return None;
         }
-    }
-
-    /// A smaller vote that is urgent passes where the largest one waits. Says whose it is.
-    fn let_urgent_pass(&mut self, input: &Input) -> Option<String> {
-        let urgent = votes::winning_urgent(input.ballots, input.before, input.now)?;
-        self.value = urgent.total;
-        self.limit_step(input.before);
-        Some(urgent.trigger)
+        let left = cooldown_left(input.scaled_at, input.up_cooldown, input.now);
+        if self.value == input.before || vote.urgent || left == Span::ZERO {
+            return None;
+        }
+        let urgent = votes::winning_urgent(input.ballots, input.before, input.now);
+        let passes = urgent.as_ref().map_or(input.before, |urgent| urgent.total);
+        self.clamp(Rule::Cooldown { left }, passes.min(self.value));
+        urgent.map(|urgent| urgent.trigger)
     }
 
     /// Steps 6 and 7.

@@ -3,7 +3,11 @@
 //! Pure and complete: whoever applies a plan makes no choices. Applying it twice is harmless, because each
 //! action names the revision it was decided on.
 
+mod scale;
+mod settle;
+
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::deadlines::Watch;
 use crate::names::{RoomId, Version};
@@ -123,7 +127,7 @@ pub enum Action {
         /// Why, for people.
         reason: String,
     },
-    /// Delete the object of a room that is already stopping.
+    /// Delete the object of a room that is stopping already, or whose process ended.
     Delete {
         /// The room.
         room: RoomId,
@@ -146,4 +150,97 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// Whether over a fifth of the rooms fell silent at once.
     pub mass_silence: bool,
+}
+
+/// What there is to do.
+pub fn plan(input: &Input) -> Plan {
+    let (mut actions, standing) = settle::settle(input);
+    let asked = actions
+        .iter()
+        .filter(|action| matches!(action, Action::Drain { .. }))
+        .count();
+    let asked = u32::try_from(asked).unwrap_or(u32::MAX);
+    actions.extend(scale::scale(input, standing, asked));
+    actions.sort_by_key(Action::order);
+    Plan {
+        actions,
+        mass_silence: input.watch.mass_silence(),
+    }
+}
+
+impl Input<'_> {
+    /// Whether rooms may be asked to go or be ended.
+    fn may_end_rooms(&self) -> bool {
+        match self.footing {
+            Footing::Sound => true,
+            Footing::Recovering { .. } => false,
+        }
+    }
+
+    /// Whether rooms may be created now.
+    fn may_create(&self) -> bool {
+        let held = self
+            .creation_held_until
+            .is_some_and(|until| self.watch.now < until);
+        let listed = match self.footing {
+            Footing::Sound => true,
+            Footing::Recovering { listed } => listed,
+        };
+        listed && !held && self.deletion.is_none()
+    }
+}
+
+impl Action {
+    /// What frees resources comes first; among equals the order of planning holds.
+    fn order(&self) -> u8 {
+        match self {
+            Self::Forget { .. } => 0,
+            Self::Delete { .. } => 1,
+            Self::Stop { .. } => 2,
+            Self::Drain { .. } => 3,
+            Self::ExpireAllocation { .. } => 4,
+            Self::Expose { .. } => 5,
+            Self::Create { .. } => 6,
+            Self::Reserve { .. } => 7,
+        }
+    }
+
+    /// The room concerned; a reservation has none yet.
+    pub fn room(&self) -> Option<&RoomId> {
+        match self {
+            Self::Reserve { .. } => None,
+            Self::Create { room, .. }
+            | Self::Expose { room }
+            | Self::Drain { room, .. }
+            | Self::ExpireAllocation { room, .. }
+            | Self::Stop { room, .. }
+            | Self::Delete { room }
+            | Self::Forget { room, .. } => Some(room),
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reserve { count: 1, version } => write!(f, "make 1 new room of {version}"),
+            Self::Reserve { count, version } => write!(f, "make {count} new rooms of {version}"),
+            Self::Create { room, .. } => write!(f, "create {room}"),
+            Self::Expose { room } => write!(f, "make {room} reachable"),
+            Self::Drain { room, reason, .. } => write!(f, "ask {room} to leave: {reason}"),
+            Self::ExpireAllocation { room, .. } => {
+                write!(f, "end the promise of {room}: no match began in time")
+            }
+            Self::Stop { room, reason, .. } => write!(f, "stop {room}: {reason}"),
+            Self::Delete { room } => write!(f, "delete what is left of {room}"),
+            Self::Forget { room, reason, .. } => write!(f, "forget {room}: {reason}"),
+        }
+    }
+}
+
+/// A line for each action; nothing at all for an empty plan.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.actions.iter().try_for_each(|action| writeln!(f, "{action}"))
+    }
 }

@@ -1,0 +1,210 @@
+//! How the rooms left standing are brought to `wanted`, and to the newest version.
+//!
+//! While rooms of another major version stand, new ones are made first, by a surge above `wanted`; then old ones
+//! are asked to leave, idle ones first. Where the cap leaves no room for a surge, as many idle old rooms go first.
+//! Never are more old rooms in a match asked at a time than the surge: the figures that policies go by would show
+//! an empty fleet otherwise, because a room that was asked to leave counts no more.
+
+use super::settle::{drain, forget, stop};
+use super::{Action, Input};
+use crate::deadlines::Place;
+use crate::room::{CREATE_TRIES, Creation, Intent, Room, Stage};
+use crate::victim;
+
+/// Creates, reservations, and the rooms that have to go, when so many were asked to leave already.
+pub(super) fn scale<'a>(input: &Input<'a>, standing: Vec<&'a Room>, asked: u32) -> Vec<Action> {
+    if input.deletion.is_some() {
+        return Vec::new();
+    }
+    let fleet = Fleet::of(input, standing);
+    let mut leaving = Vec::new();
+    if input.may_end_rooms() {
+        leaving = fleet.leaving();
+        leaving.truncate(many(input.budget.drain.saturating_sub(asked)));
+    }
+    let gone: Vec<&Room> = leaving.iter().map(|(room, _)| *room).collect();
+    let mut actions: Vec<Action> = leaving
+        .iter()
+        .map(|(room, reason)| give_up(room, reason))
+        .collect();
+    if input.may_create() {
+        actions.extend(fleet.creates(&gone));
+        actions.extend(fleet.reservation());
+    }
+    actions
+}
+
+/// Ends the room in the mildest way that its stage allows: before its first report it can't hold a match.
+fn give_up(room: &Room, reason: &str) -> Action {
+    match room.stage() {
+        Stage::Reserved => forget(room, reason),
+        Stage::Starting => stop(room, reason),
+        Stage::Running | Stage::Draining | Stage::Stopping | Stage::Gone => drain(room, reason),
+    }
+}
+
+/// The rooms that count, and what there may be of them.
+struct Fleet<'i, 'a> {
+    input: &'i Input<'a>,
+    /// All rooms in A, of both kinds.
+    rooms: Vec<&'a Room>,
+    /// Rooms of the version to be replaced that have not yet reported: of no use, they go at once.
+    stillborn: Vec<&'a Room>,
+    /// Rooms of the version that stays, starting ones included.
+    current: u32,
+    /// Rooms of the version that stays which have not yet reported.
+    starting: u32,
+    /// Old rooms that were asked to leave and are still in a match.
+    finishing: u32,
+    /// Names that may be taken before the cap is reached.
+    headroom: u32,
+}
+
+impl<'i, 'a> Fleet<'i, 'a> {
+    fn of(input: &'i Input<'a>, standing: Vec<&'a Room>) -> Self {
+        let mut fleet = Self {
+            input,
+            rooms: Vec::new(),
+            stillborn: Vec::new(),
+            current: 0,
+            starting: 0,
+            finishing: 0,
+            headroom: input.budget.cap.saturating_sub(live(input)),
+        };
+        for room in standing {
+            let stays = input.share.keeps(room.version);
+            match (input.watch.place(room), stays) {
+                (Place::Starting, true) => {
+                    fleet.current += 1;
+                    fleet.starting += 1;
+                    fleet.rooms.push(room);
+                }
+                (Place::Starting, false) => fleet.stillborn.push(room),
+                (Place::Ready | Place::Allocated | Place::Occupied, stays) => {
+                    fleet.current += u32::from(stays);
+                    fleet.rooms.push(room);
+                }
+                (Place::Draining, false) if room.is_protected() => fleet.finishing += 1,
+                (Place::Draining | Place::Stopping | Place::Silent | Place::Gone, _) => {}
+            }
+        }
+        fleet
+    }
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.rooms.len()).unwrap_or(u32::MAX)
+    }
+
+    fn replaces(&self) -> bool {
+        self.current < self.count()
+    }
+
+    /// The most rooms that may count at this step.
+    fn ceiling(&self) -> u32 {
+        let surge = if self.replaces() {
+            self.input.share.surge
+        } else {
+            0
+        };
+        self.input.wanted.saturating_add(surge)
+    }
+
+    /// New rooms to make: up to `wanted` of the version that stays, up to the ceiling of all.
+    fn reservation(&self) -> Option<Action> {
+        let lacking = self.input.wanted.saturating_sub(self.current);
+        let count = lacking
+            .min(self.ceiling().saturating_sub(self.count()))
+            .min(self.headroom)
+            .min(self.input.budget.reserve);
+        (count > 0).then_some(Action::Reserve {
+            count,
+            version: self.input.share.version,
+        })
+    }
+
+    fn creates(&self, gone: &[&Room]) -> Vec<Action> {
+        let stays = |room: &&&Room| !gone.iter().any(|leaving| leaving.id == room.id);
+        let reserved = self.rooms.iter().filter(stays);
+        reserved
+            .filter_map(|room| match (room.stage(), room.creation) {
+                (Stage::Reserved, Creation::Unconfirmed { tries }) if tries < CREATE_TRIES => {
+                    Some(Action::Create {
+                        room: room.id.clone(),
+                        revision: room.revision,
+                    })
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The rooms that have to go, and why.
+    fn leaving(&self) -> Vec<(&'a Room, String)> {
+        let mut leaving = Vec::new();
+        let mut left = self.count();
+        let version = self.input.share.version;
+        for room in self.stillborn.iter().copied().chain(self.replaced()) {
+            left -= u32::from(room.stage() == Stage::Running);
+            leaving.push((room, format!("{} is being replaced by {version}", room.version)));
+        }
+        let wanted = self.input.wanted;
+        let excess = self
+            .current
+            .saturating_sub(wanted)
+            .max(left.saturating_sub(self.ceiling()));
+        let of_current = self
+            .rooms
+            .iter()
+            .copied()
+            .filter(|room| self.input.share.keeps(room.version));
+        let victims = victim::order(of_current, self.input.watch);
+        let reason = match wanted {
+            1 => "only 1 room is wanted".to_owned(),
+            _ => format!("only {wanted} rooms are wanted"),
+        };
+        leaving.extend(
+            victims
+                .into_iter()
+                .take(many(excess))
+                .map(|room| (room, reason.clone())),
+        );
+        leaving
+    }
+
+    /// Old rooms that others stand in for by now.
+    fn replaced(&self) -> Vec<&'a Room> {
+        let wanted = self.input.wanted;
+        let surge = self.input.share.surge;
+        let serving = self.count() - self.starting;
+        let reachable = self.ceiling().min(self.count().saturating_add(self.headroom));
+        let floor = reachable
+            .saturating_sub(surge)
+            .clamp(wanted.saturating_sub(surge), wanted);
+        let old: Vec<&Room> = self
+            .rooms
+            .iter()
+            .copied()
+            .filter(|room| !self.input.share.keeps(room.version))
+            .collect();
+        let mut replaced = victim::order(old.iter().copied(), self.input.watch);
+        replaced.truncate(many(serving.saturating_sub(floor)));
+        let idle = u32::try_from(replaced.len()).unwrap_or(u32::MAX);
+        let spare = serving.saturating_sub(idle).saturating_sub(wanted);
+        let asked = spare.min(surge.saturating_sub(self.finishing));
+        let busy = old.into_iter().filter(|room| {
+            room.is_protected() && room.intent == Intent::Keep && !self.input.watch.is_excused(room)
+        });
+        replaced.extend(busy.take(many(asked)));
+        replaced
+    }
+}
+
+fn many(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+/// Rooms that take a place under the cap: all that are not gone, whatever their stage.
+fn live(input: &Input) -> u32 {
+    let live = input.rooms.values().filter(|room| room.stage() != Stage::Gone);
+    u32::try_from(live.count()).unwrap_or(u32::MAX)
+}
