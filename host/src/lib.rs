@@ -5,3 +5,4 @@ pub mod telemetry;
 pub mod tasks;
 pub mod registry;
 pub mod cluster;
+pub mod store;

@@ -1,0 +1,143 @@
+//! What can go wrong with the store.
+
+use std::path::PathBuf;
+
+use maestro_core::names::{Digest, PolicyName, SchedulerName, Version};
+use sea_orm::{DbErr, RuntimeErr, SqlxError};
+
+use super::schedulers::ManagedBy;
+
+/// What can go wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database can't be opened or created.
+    #[error("failed to open the store {}", path.display())]
+    Open {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: DbErr,
+    },
+    /// The tables can't be brought up to date.
+    #[error("failed to bring the store's tables up to date")]
+    Migrate {
+        /// Why.
+        #[source]
+        cause: DbErr,
+    },
+    /// A statement failed or was not answered in time; a change may have happened.
+    #[error("failed to {what}")]
+    Statement {
+        /// What was to be done.
+        what: &'static str,
+        /// Why.
+        #[source]
+        cause: DbErr,
+    },
+    /// A row holds what this release can't read.
+    #[error("the store holds {what} that can't be read: {reason}")]
+    Unreadable {
+        /// What it is.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is such a scheduler already.
+    #[error("scheduler {0} already exists")]
+    SchedulerExists(SchedulerName),
+    /// There is no such scheduler.
+    #[error("scheduler {0} does not exist")]
+    UnknownScheduler(SchedulerName),
+    /// The scheduler is being deleted.
+    #[error("scheduler {0} is being deleted")]
+    Deleting(SchedulerName),
+    /// The scheduler is managed from elsewhere.
+    #[error("scheduler {scheduler} is managed by {managed_by}")]
+    ManagedElsewhere {
+        /// The scheduler.
+        scheduler: SchedulerName,
+        /// From where.
+        managed_by: ManagedBy,
+    },
+    /// Somebody else stored another version meanwhile.
+    #[error("scheduler {scheduler} is at {version} by now")]
+    Moved {
+        /// The scheduler.
+        scheduler: SchedulerName,
+        /// Its version.
+        version: Version,
+    },
+    /// The policy is deployed under this version with other bytes.
+    #[error("policy {name}@{version} is deployed already, with other contents ({})", digest.short())]
+    PolicyExists {
+        /// Its name.
+        name: PolicyName,
+        /// Its version.
+        version: String,
+        /// The digest of what is deployed.
+        digest: Digest,
+    },
+    /// There is no such operation, or it has ended.
+    #[error("operation {0} does not exist or has ended")]
+    OperationOver(u64),
+}
+
+impl Error {
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Open { cause, .. } | Self::Migrate { cause } | Self::Statement { cause, .. } => {
+                is_passing(cause)
+            }
+            Self::Unreadable { .. }
+            | Self::SchedulerExists(_)
+            | Self::UnknownScheduler(_)
+            | Self::Deleting(_)
+            | Self::ManagedElsewhere { .. }
+            | Self::Moved { .. }
+            | Self::PolicyExists { .. }
+            | Self::OperationOver(_) => false,
+        }
+    }
+
+    /// Whether the database itself failed, rather than refused.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Open { .. } | Self::Migrate { .. } | Self::Statement { .. } => true,
+            Self::Unreadable { .. }
+            | Self::SchedulerExists(_)
+            | Self::UnknownScheduler(_)
+            | Self::Deleting(_)
+            | Self::ManagedElsewhere { .. }
+            | Self::Moved { .. }
+            | Self::PolicyExists { .. }
+            | Self::OperationOver(_) => false,
+        }
+    }
+}
+
+/// Whether a database's failure may pass by itself: no connection, a lock, an I/O error, a full disk.
+fn is_passing(error: &DbErr) -> bool {
+    match error {
+        DbErr::ConnectionAcquire(_) => true,
+        DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause) => match cause {
+            RuntimeErr::SqlxError(cause) => is_passing_sqlx(cause),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn is_passing_sqlx(error: &SqlxError) -> bool {
+    // The low byte of SQLite's extended codes: busy, locked, I/O error, full, can't open.
+    const PASSING: [u32; 5] = [5, 6, 10, 13, 14];
+    match error {
+        SqlxError::Io(_) | SqlxError::PoolTimedOut | SqlxError::PoolClosed | SqlxError::WorkerCrashed => true,
+        SqlxError::Database(cause) => cause
+            .code()
+            .and_then(|code| code.parse::<u32>().ok())
+            .is_some_and(|code| PASSING.contains(&(code & 0xff))),
+        _ => false,
+    }
+}

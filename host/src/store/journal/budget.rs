@@ -1,0 +1,359 @@
+//! How old and how large the journal and the recorded samples may get, and what went for it.
+
+use maestro_core::time::{Span, Timestamp};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult,
+    QueryFilter, QueryOrder, QuerySelect,
+};
+
+use crate::store::entity::{decision, dropped, segment};
+use crate::store::{Error, Store, column, failed, number, unreadable};
+
+/// Rows that go at once when the size is over its budget.
+const CHUNK: u64 = 500;
+
+/// What a row takes beside its bytes: keys, times and indexes, rounded up.
+const ROW_BYTES: u64 = 128;
+
+/// Notes of what was dropped are joined within this time and kept for ninety times as long.
+const NOTE: Span = Span::from_secs(86_400);
+
+/// How old and how large the journal and the recorded samples may get together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// What ended longer ago goes.
+    pub age: Span,
+    /// While there are more bytes, the oldest rows go.
+    pub bytes: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            // A week covers the weekend whose peak one asks about on Monday.
+            age: Span::from_secs(7 * 86_400),
+            bytes: 1 << 30,
+        }
+    }
+}
+
+/// What is dropped from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Decisions.
+    Journal,
+    /// Recorded samples.
+    Samples,
+}
+
+/// Why something was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It was too old.
+    Age,
+    /// There was too much.
+    Size,
+    /// The database was away for longer than the queue before it is long.
+    Outage,
+}
+
+/// A gap: what is no longer there, or never came to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// From what.
+    pub table: Table,
+    /// Why.
+    pub reason: Reason,
+    /// Time of the oldest.
+    pub since: Timestamp,
+    /// Time of the newest.
+    pub until: Timestamp,
+    /// How many rows.
+    pub records: u64,
+    /// How many bytes.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Drops what is over the budget, and says what that was.
+    pub async fn trim(&self, budget: Budget, now: Timestamp) -> Result<Vec<Dropped>, Error> {
+        const WHAT: &str = "trim the journal";
+        let mut all = Vec::new();
+        let transaction = self.begin(WHAT).await?;
+        for table in [Table::Journal, Table::Samples] {
+            let gone = table.drop_before(&transaction, now - budget.age).await?;
+            all.extend(gone.filter(|gone| gone.records > 0));
+        }
+        transaction.commit().await.map_err(failed(WHAT))?;
+        while let Some(gone) = self.drop_oldest(budget.bytes).await? {
+            match all
+                .iter_mut()
+                .find(|known| known.table == gone.table && known.reason == gone.reason)
+            {
+                Some(known) => join(known, &gone),
+                None => all.push(gone),
+            }
+        }
+        for gone in &all {
+            self.note_dropped(gone, now).await?;
+        }
+        Ok(all)
+    }
+
+    /// What was dropped in the last ninety days, newest first.
+    pub async fn dropped(&self) -> Result<Vec<Dropped>, Error> {
+        let rows = dropped::Entity::find().order_by_desc(dropped::Column::Id);
+        let rows = rows.all(&self.reader).await;
+        let rows = rows.map_err(failed("read what was dropped"))?;
+        rows.into_iter().map(parse).collect()
+    }
+
+    /// Writes down a gap, joined with one of the same kind that was written within a day.
+    pub(super) async fn note_dropped(&self, gone: &Dropped, now: Timestamp) -> Result<(), Error> {
+        const WHAT: &str = "write down what was dropped";
+        let transaction = self.begin(WHAT).await?;
+        dropped::Entity::delete_many()
+            .filter(dropped::Column::At.lt((now - NOTE.times(90)).ms()))
+            .exec(&transaction)
+            .await
+            .map_err(failed(WHAT))?;
+        let known = dropped::Entity::find()
+            .filter(dropped::Column::What.eq(gone.table.as_str()))
+            .filter(dropped::Column::Reason.eq(gone.reason.as_str()))
+            .filter(dropped::Column::At.gt((now - NOTE).ms()))
+            .order_by_desc(dropped::Column::Id)
+            .one(&transaction)
+            .await
+            .map_err(failed(WHAT))?;
+        let (id, at, sum) = match known {
+            Some(row) => {
+                let (id, at) = (row.id, row.at);
+                let mut sum = parse(row)?;
+                join(&mut sum, gone);
+                (Set(id), at, sum)
+            }
+            None => (sea_orm::ActiveValue::NotSet, now.ms(), *gone),
+        };
+        let is_new = id.is_not_set();
+        let row = dropped::ActiveModel {
+            id,
+            what: Set(sum.table.as_str().to_owned()),
+            reason: Set(sum.reason.as_str().to_owned()),
+            since: Set(sum.since.ms()),
+            until: Set(sum.until.ms()),
+            records: Set(column(sum.records)),
+            bytes: Set(column(sum.bytes)),
+            at: Set(at),
+        };
+        match is_new {
+            true => {
+                let inserted = dropped::Entity::insert(row).exec_without_returning(&transaction);
+                inserted.await.map_err(failed(WHAT))?;
+            }
+            false => {
+                let updated = dropped::Entity::update(row).exec(&transaction);
+                updated.await.map_err(failed(WHAT))?;
+            }
+        }
+        transaction.commit().await.map_err(failed(WHAT))
+    }
+
+    /// Drops the oldest rows of the table that reaches back further, if both together are over `bytes`.
+    async fn drop_oldest(&self, bytes: u64) -> Result<Option<Dropped>, Error> {
+        const WHAT: &str = "trim the journal";
+        let transaction = self.begin(WHAT).await?;
+        let journal = Table::Journal.size(&transaction).await?;
+        let samples = Table::Samples.size(&transaction).await?;
+        if journal.bytes.saturating_add(samples.bytes) <= bytes {
+            return Ok(None);
+        }
+        let excess = journal.bytes.saturating_add(samples.bytes).saturating_sub(bytes);
+        let (table, other) = match (journal.oldest, samples.oldest) {
+            (Some(journal), Some(samples)) if samples < journal => (Table::Samples, Some(journal)),
+            (None, _) => (Table::Samples, None),
+            (Some(_), samples) => (Table::Journal, samples),
+        };
+        let gone = table.drop_chunk(&transaction, excess, other).await?;
+        transaction.commit().await.map_err(failed(WHAT))?;
+        Ok(gone)
+    }
+}
+
+/// How much a table holds.
+struct Size {
+    bytes: u64,
+    oldest: Option<i64>,
+}
+
+#[derive(FromQueryResult)]
+struct Sum {
+    records: i64,
+    bytes: Option<i64>,
+    since: Option<i64>,
+    until: Option<i64>,
+}
+
+/// The same statement on either table: they share the names of these columns.
+macro_rules! on {
+    ($table:expr, $entity:ident => $body:expr) => {
+        match $table {
+            Table::Journal => {
+                use decision as $entity;
+                $body
+            }
+            Table::Samples => {
+                use segment as $entity;
+                $body
+            }
+        }
+    };
+}
+
+impl Table {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Journal => "journal",
+            Self::Samples => "samples",
+        }
+    }
+
+    async fn size(self, database: &DatabaseTransaction) -> Result<Size, Error> {
+        let sum = self.sum(database, i64::MAX).await?;
+        let records: u64 = number("a count of rows", sum.records)?;
+        let bytes: u64 = number("a sum of sizes", sum.bytes.unwrap_or(0))?;
+        Ok(Size {
+            bytes: bytes.saturating_add(records.saturating_mul(ROW_BYTES)),
+            oldest: sum.until,
+        })
+    }
+
+    /// Adds up what ended before `edge`, from the index alone. `until` is the least time here, see `size`.
+    async fn sum(self, database: &impl ConnectionTrait, edge: i64) -> Result<Sum, Error> {
+        const WHAT: &str = "add up the journal";
+        let big = |sum| Func::cast_as(sum, Alias::new("bigint"));
+        let sum = on!(self, rows => rows::Entity::find()
+            .select_only()
+            .column_as(rows::Column::At.count(), "records")
+            .expr_as(big(Expr::col(rows::Column::Size).sum()), "bytes")
+            .column_as(rows::Column::At.max(), "since")
+            .column_as(rows::Column::At.min(), "until")
+            .filter(rows::Column::At.lt(edge))
+            .into_model::<Sum>()
+            .one(database)
+            .await);
+        let none = Sum {
+            records: 0,
+            bytes: None,
+            since: None,
+            until: None,
+        };
+        Ok(sum.map_err(failed(WHAT))?.unwrap_or(none))
+    }
+
+    async fn drop_before(
+        self,
+        database: &DatabaseTransaction,
+        edge: Timestamp,
+    ) -> Result<Option<Dropped>, Error> {
+        const WHAT: &str = "drop what is too old";
+        let sum = self.sum(database, edge.ms()).await?;
+        let (Some(newest), Some(oldest)) = (sum.since, sum.until) else {
+            return Ok(None);
+        };
+        on!(self, rows => rows::Entity::delete_many()
+            .filter(rows::Column::At.lt(edge.ms()))
+            .exec(database)
+            .await
+            .map_err(failed(WHAT))?);
+        Ok(Some(Dropped {
+            table: self,
+            reason: Reason::Age,
+            since: Timestamp::from_ms(oldest),
+            until: Timestamp::from_ms(newest),
+            records: number("a count of rows", sum.records)?,
+            bytes: number("a sum of sizes", sum.bytes.unwrap_or(0))?,
+        }))
+    }
+
+    /// Drops the oldest rows: no more than it takes to free `excess`, and none that is newer than `edge`.
+    async fn drop_chunk(
+        self,
+        database: &DatabaseTransaction,
+        excess: u64,
+        edge: Option<i64>,
+    ) -> Result<Option<Dropped>, Error> {
+        const WHAT: &str = "drop the oldest rows";
+        let mut rows: Vec<(i64, i64, i64)> = on!(self, rows => rows::Entity::find()
+            .select_only()
+            .columns([rows::Column::Id, rows::Column::At, rows::Column::Size])
+            .order_by_asc(rows::Column::At)
+            .limit(CHUNK)
+            .into_tuple()
+            .all(database)
+            .await
+            .map_err(failed(WHAT))?);
+        let mut freed = 0;
+        let enough = rows.iter().position(|(_, at, size)| {
+            let is_enough = freed >= excess || edge.is_some_and(|edge| *at > edge);
+            freed += ROW_BYTES.saturating_add_signed(*size);
+            is_enough
+        });
+        rows.truncate(enough.unwrap_or(rows.len()));
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+            return Ok(None);
+        };
+        let gone = Dropped {
+            table: self,
+            reason: Reason::Size,
+            since: Timestamp::from_ms(first.1),
+            until: Timestamp::from_ms(last.1),
+            records: rows.len() as u64,
+            bytes: number("a sum of sizes", rows.iter().map(|row| row.2).sum())?,
+        };
+        let ids: Vec<i64> = rows.iter().map(|row| row.0).collect();
+        on!(self, rows => rows::Entity::delete_many()
+            .filter(rows::Column::Id.is_in(ids))
+            .exec(database)
+            .await
+            .map_err(failed(WHAT))?);
+        Ok(Some(gone))
+    }
+}
+
+impl Reason {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Age => "age",
+            Self::Size => "size",
+            Self::Outage => "outage",
+        }
+    }
+}
+
+fn join(sum: &mut Dropped, more: &Dropped) {
+    sum.since = sum.since.min(more.since);
+    sum.until = sum.until.max(more.until);
+    sum.records = sum.records.saturating_add(more.records);
+    sum.bytes = sum.bytes.saturating_add(more.bytes);
+}
+
+fn parse(row: dropped::Model) -> Result<Dropped, Error> {
+    Ok(Dropped {
+        table: match row.what.as_str() {
+            "journal" => Table::Journal,
+            "samples" => Table::Samples,
+            other => return Err(unreadable("a gap", other)),
+        },
+        reason: match row.reason.as_str() {
+            "age" => Reason::Age,
+            "size" => Reason::Size,
+            "outage" => Reason::Outage,
+            other => return Err(unreadable("a gap", other)),
+        },
+        since: Timestamp::from_ms(row.since),
+        until: Timestamp::from_ms(row.until),
+        records: number("a count of rows", row.records)?,
+        bytes: number("a sum of sizes", row.bytes)?,
+    })
+}

@@ -1,0 +1,131 @@
+//! Deployed policies: their bytes, kept for as long as any version may name them.
+
+use maestro_core::names::{Digest, PolicyName};
+use maestro_core::time::Timestamp;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+};
+
+use super::entity::policy;
+use super::{Error, Store, column, failed, number, unreadable};
+
+/// A deployed policy, without its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployed {
+    /// Its name.
+    pub name: PolicyName,
+    /// Its version.
+    pub version: String,
+    /// The sha256 of its component.
+    pub digest: Digest,
+    /// The word for its class, as the engine spells it.
+    pub class: String,
+    /// JSON text of what it says of itself.
+    pub manifest: String,
+    /// When it was deployed.
+    pub deployed_at: Timestamp,
+    /// Size of its component in bytes.
+    pub size: u64,
+}
+
+impl Store {
+    /// Stores a policy. The same bytes again change nothing; other bytes under the same name and version are
+    /// [`Error::PolicyExists`].
+    pub async fn deploy_policy(&self, policy: &Deployed, component: &[u8]) -> Result<(), Error> {
+        const WHAT: &str = "store a policy";
+        let transaction = self.begin(WHAT).await?;
+        let key = (policy.name.to_string(), policy.version.clone());
+        let present = policy::Entity::find_by_id(key)
+            .select_only()
+            .column(policy::Column::Digest)
+            .into_tuple::<String>()
+            .one(&transaction)
+            .await
+            .map_err(failed(WHAT))?;
+        if let Some(digest) = present {
+            let digest = Digest::parse(&digest).map_err(|reason| unreadable("a policy's digest", reason))?;
+            return match digest == policy.digest {
+                true => Ok(()),
+                false => Err(Error::PolicyExists {
+                    name: policy.name.clone(),
+                    version: policy.version.clone(),
+                    digest,
+                }),
+            };
+        }
+        let row = policy::ActiveModel {
+            name: Set(policy.name.to_string()),
+            version: Set(policy.version.clone()),
+            digest: Set(policy.digest.to_string()),
+            class: Set(policy.class.clone()),
+            manifest: Set(policy.manifest.clone()),
+            deployed_at: Set(policy.deployed_at.ms()),
+            size: Set(column(component.len())),
+            component: Set(component.to_vec()),
+        };
+        let inserted = policy::Entity::insert(row)
+            .exec_without_returning(&transaction)
+            .await;
+        inserted.map_err(failed(WHAT))?;
+        transaction.commit().await.map_err(failed(WHAT))
+    }
+
+    /// All deployed policies, by name, oldest deployment first.
+    pub async fn policies(&self) -> Result<Vec<Deployed>, Error> {
+        let rows = policy::Entity::find()
+            .select_only()
+            .columns([
+                policy::Column::Name,
+                policy::Column::Version,
+                policy::Column::Digest,
+                policy::Column::Class,
+                policy::Column::Manifest,
+                policy::Column::DeployedAt,
+                policy::Column::Size,
+            ])
+            .order_by_asc(policy::Column::Name)
+            .order_by_asc(policy::Column::DeployedAt)
+            .order_by_asc(policy::Column::Version)
+            .into_model::<Row>()
+            .all(&self.reader)
+            .await
+            .map_err(failed("list the policies"))?;
+        rows.into_iter().map(parse).collect()
+    }
+
+    /// The component with this digest.
+    pub async fn policy_component(&self, digest: Digest) -> Result<Option<Vec<u8>>, Error> {
+        policy::Entity::find()
+            .select_only()
+            .column(policy::Column::Component)
+            .filter(policy::Column::Digest.eq(digest.to_string()))
+            .into_tuple::<Vec<u8>>()
+            .one(&self.reader)
+            .await
+            .map_err(failed("read a policy"))
+    }
+}
+
+/// A row without the bytes, so that a list never reads them.
+#[derive(FromQueryResult)]
+struct Row {
+    name: String,
+    version: String,
+    digest: String,
+    class: String,
+    manifest: String,
+    deployed_at: i64,
+    size: i64,
+}
+
+fn parse(row: Row) -> Result<Deployed, Error> {
+    Ok(Deployed {
+        name: PolicyName::parse(&row.name).map_err(|reason| unreadable("a policy's name", reason))?,
+        version: row.version,
+        digest: Digest::parse(&row.digest).map_err(|reason| unreadable("a policy's digest", reason))?,
+        class: row.class,
+        manifest: row.manifest,
+        deployed_at: Timestamp::from_ms(row.deployed_at),
+        size: number("a policy's size", row.size)?,
+    })
+}

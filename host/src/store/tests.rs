@@ -1,0 +1,172 @@
+//! What the store promises, on SQLite in memory and in files.
+
+mod journal;
+mod schedulers;
+
+use std::collections::BTreeMap;
+
+use maestro_core::names::{Digest, PolicyName, SchedulerName, Version};
+use maestro_core::scheduler::{
+    Autoscaling, Container, Deadlines, ImagePull, Resources, RoomTemplate, Scheduler,
+};
+use maestro_core::time::{Span, Timestamp};
+use sea_orm::ConnectionTrait;
+
+use super::policies::Deployed;
+use super::*;
+
+pub(super) fn at(ms: i64) -> Timestamp {
+    Timestamp::from_ms(ms)
+}
+
+pub(super) fn name(text: &str) -> SchedulerName {
+    SchedulerName::parse(text).unwrap()
+}
+
+pub(super) fn scheduler(text: &str, image: &str, min: u32) -> Scheduler {
+    Scheduler {
+        name: name(text),
+        game: "pong".to_owned(),
+        template: RoomTemplate {
+            containers: vec![Container {
+                name: text.to_owned(),
+                image: image.to_owned(),
+                pull: ImagePull::Always,
+                ports: Vec::new(),
+                requests: Resources::default(),
+                limits: Resources::default(),
+                env: Vec::new(),
+                cmd: Vec::new(),
+            }],
+            affinity: None,
+            toleration: None,
+            port_range: None,
+            shutdown: Span::from_secs(30),
+        },
+        deadlines: Deadlines::default(),
+        autoscaling: Autoscaling {
+            min,
+            max: None,
+            up_cooldown: Span::from_secs(60),
+            down_cooldown: Span::from_secs(60),
+            triggers: Vec::new(),
+        },
+        forwarders: Vec::new(),
+        authorized_users: Vec::new(),
+        hold_creation_on_error: true,
+    }
+}
+
+/// A store with this scheduler in it, as `v1.0`.
+pub(super) async fn store_with(scheduler: &Scheduler) -> Store {
+    let store = Store::in_memory().await.unwrap();
+    let digests = BTreeMap::new();
+    store
+        .create_scheduler(&draft(scheduler, &digests), at(1_000))
+        .await
+        .unwrap();
+    store
+}
+
+pub(super) fn draft<'a>(
+    scheduler: &'a Scheduler,
+    digests: &'a BTreeMap<String, Digest>,
+) -> schedulers_module::Draft<'a> {
+    schedulers_module::Draft {
+        scheduler,
+        document: "name: x",
+        digests,
+        managed_by: schedulers_module::ManagedBy::Api,
+    }
+}
+
+use super::schedulers as schedulers_module;
+
+pub(super) fn version(text: &str) -> Version {
+    Version::parse(text).unwrap()
+}
+
+#[tokio::test]
+async fn a_file_is_created_opened_again_and_its_log_folded_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("odd name?#%41.db");
+    for _ in 0..2 {
+        let store = Store::open(&path).await.unwrap();
+        store.ping().await.unwrap();
+        store.close().await.unwrap();
+    }
+    assert!(path.exists());
+    assert!(!folder.path().join("odd name?#%41.db-wal").exists());
+}
+
+#[tokio::test]
+async fn a_folder_is_no_store_and_the_error_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Store::open(folder.path()).await.unwrap_err();
+    assert!(
+        error.to_string().contains(&folder.path().display().to_string()),
+        "{error}"
+    );
+    assert!(error.is_outage());
+}
+
+#[tokio::test]
+async fn a_lock_held_by_another_process_is_a_passing_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("maestro.db");
+    let ours = Store::open(&path).await.unwrap();
+    let theirs = Store::open(&path).await.unwrap();
+    let lock = theirs.begin("lock").await.unwrap();
+    ours.writer
+        .execute_unprepared("PRAGMA busy_timeout = 1")
+        .await
+        .unwrap();
+    let error = ours.begin("store it").await.unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    lock.rollback().await.unwrap();
+    ours.begin("store it").await.unwrap();
+}
+
+#[tokio::test]
+async fn readers_go_on_while_a_writer_holds_the_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("maestro.db")).await.unwrap();
+    let lock = store.begin("lock").await.unwrap();
+    assert_eq!(store.schedulers().await.unwrap(), []);
+    lock.rollback().await.unwrap();
+}
+
+fn policy(version: &str, digest: u8) -> Deployed {
+    Deployed {
+        name: PolicyName::parse("queue-depth").unwrap(),
+        version: version.to_owned(),
+        digest: Digest([digest; 32]),
+        class: "native".to_owned(),
+        manifest: "{}".to_owned(),
+        deployed_at: at(i64::from(digest)),
+        size: 3,
+    }
+}
+
+#[tokio::test]
+async fn a_policy_version_never_changes_its_bytes() {
+    let store = Store::in_memory().await.unwrap();
+    store.deploy_policy(&policy("1.0.0", 1), b"one").await.unwrap();
+    store.deploy_policy(&policy("1.0.0", 1), b"one").await.unwrap();
+    let error = store
+        .deploy_policy(&policy("1.0.0", 2), b"two")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "policy queue-depth@1.0.0 is deployed already, with other contents (010101010101)"
+    );
+    store.deploy_policy(&policy("1.1.0", 2), b"two").await.unwrap();
+    assert_eq!(
+        store.policies().await.unwrap(),
+        [policy("1.0.0", 1), policy("1.1.0", 2)]
+    );
+    let component = store.policy_component(Digest([2; 32])).await.unwrap();
+    assert_eq!(component.as_deref(), Some(&b"two"[..]));
+    assert_eq!(store.policy_component(Digest([3; 32])).await.unwrap(), None);
+}
