@@ -161,7 +161,7 @@ fn dropped() -> TableCreateStatement {
         .to_owned()
 }
 
-/// What is looked up by something else than its key.
+/// What is looked up by something else than its key. With the sizes in it, an index is all that adding them up reads.
 fn indexes() -> Vec<IndexCreateStatement> {
     vec![
         index("policies_digest", "policies", &["digest"])
@@ -169,9 +169,9 @@ fn indexes() -> Vec<IndexCreateStatement> {
             .to_owned(),
         index("operations_scheduler", "operations", &["scheduler", "id"]),
         index("journal_scheduler", "journal", &["scheduler", "id"]),
-        index("journal_at", "journal", &["at"]),
+        index("journal_at", "journal", &["at", "size"]),
         index("samples_scheduler", "samples", &["scheduler", "at"]),
-        index("samples_at", "samples", &["at"]),
+        index("samples_at", "samples", &["at", "size"]),
     ]
 }
 
