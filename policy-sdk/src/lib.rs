@@ -5,27 +5,27 @@
 //! [`policy!`] makes a WebAssembly component of the function, [`parameters!`] declares its settings, and
 //! [`TestWindow`] builds observations, so that plain `cargo test` runs a policy without WebAssembly.
 //!
+//! The guide is `README.md` in this folder. The shape of it all:
+//!
 //! ```
 //! use maestro_policy_sdk::prelude::*;
 //!
 //! parameters! {
-//!     /// Settings of `queue-depth`.
+//!     /// Settings of `spare`.
 //!     pub struct Parameters {
-//!         /// Players waiting that one more room is opened for.
-//!         per_room: f64 = 10.0 in 1.0..=1000.0,
+//!         /// Rooms to keep free.
+//!         rooms: u32 = 2 in 0..=1000,
 //!     }
 //! }
 //!
-//! policy!(evaluate, Parameters, "Opens rooms for the players that wait.", inputs = ["queue.waiting"]);
+//! policy!(evaluate, Parameters, "Keeps so many rooms free.", name = "spare");
 //!
 //! fn evaluate(observation: &Observation, parameters: &Parameters) -> Result<Verdict, Error> {
-//!     let waiting = observation.metric("queue.waiting")?.latest()?;
-//!     let extra = (waiting / parameters.per_room).ceil() as u32;
-//!     let total = observation.current.busy() + extra;
-//!     Ok(Verdict::total(total, format!("{} players wait: {extra} rooms more than are busy", figure(waiting))))
+//!     let busy = observation.current.busy();
+//!     Ok(Verdict::total(busy + parameters.rooms, format!("{busy} rooms are busy")))
 //! }
-//! # let seen = TestWindow::new(60, 10).metric("queue.waiting", &[4.0, 25.0]).build();
-//! # assert_eq!(evaluate(&seen, &from_json("{}").unwrap()).unwrap().vote, Vote::Total(3));
+//! # let seen = TestWindow::new(60, 10).rooms(&[(3, 4)]).build();
+//! # assert_eq!(evaluate(&seen, &from_json("{}").unwrap()).unwrap().vote, Vote::Total(6));
 //! ```
 
 // The macros name this crate as its users do.
@@ -57,6 +57,10 @@ pub use timeline::Timeline;
 
 #[doc(hidden)]
 pub use {serde, wit_bindgen};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod guide {}
 
 /// Everything that a policy usually names.
 pub mod prelude {

@@ -59,11 +59,11 @@ impl Series {
 impl Observation {
     /// The share of available rooms that was busy; times without a room have no value.
     pub fn utilisation(&self) -> Timeline {
-        self.rooms_timeline("room utilisation", |counts| counts.utilisation())
+        self.history("room utilisation", |counts| counts.utilisation())
     }
 
-    /// A figure of the rooms' counts over time, called `name` in sentences.
-    pub fn rooms_timeline(&self, name: &str, figure: impl Fn(&Counts) -> Option<f64>) -> Timeline {
+    /// A figure of the rooms' counts over time, called `name` in sentences; `None` where it has no value.
+    pub fn history(&self, name: &str, figure: impl Fn(&Counts) -> Option<f64>) -> Timeline {
         let points = self
             .rooms
             .samples()

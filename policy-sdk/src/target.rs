@@ -10,12 +10,12 @@ use crate::{Direction, Error, Observation, Timeline, Verdict, figure, parameters
 parameters! {
     /// Settings of a policy that keeps a utilisation at a target.
     pub struct Parameters {
-        /// Per cent of utilisation to keep.
-        usage: f64 in 1.0..=100.0,
+        /// Per cent of utilisation to keep; above 100 only where more than all can be used, as with cpu.
+        usage: f64 in 1.0..=1000.0,
         /// Per cent of the time that the utilisation must be above (or below) `usage` before anything happens.
         threshold: f64 = 80.0 in 1.0..=100.0,
         /// Seconds that are looked back; all that is shown when left out.
-        time: Option<f64> in 1.0..=86400.0,
+        time: Option<f64> in 1.0..=604800.0,
         /// Per cent of utilisation from which on rooms are added at once; must be above `usage`.
         limit: Option<f64> in 1.0..=1000.0,
     }

@@ -172,13 +172,13 @@ fn without_a_room_there_is_no_utilisation() {
 fn parameters_are_held_to_their_ranges() {
     let cases = [
         (r#"{}"#, "missing field `usage`"),
-        (r#"{"usage": 0}"#, "`usage` must be from 1 to 100"),
-        (r#"{"usage": 101}"#, "`usage` must be from 1 to 100"),
+        (r#"{"usage": 0}"#, "`usage` must be from 1 to 1000"),
+        (r#"{"usage": 1001}"#, "`usage` must be from 1 to 1000"),
         (
             r#"{"usage": 70, "threshold": 0}"#,
             "`threshold` must be from 1 to 100",
         ),
-        (r#"{"usage": 70, "time": 0}"#, "`time` must be from 1 to 86400"),
+        (r#"{"usage": 70, "time": 0}"#, "`time` must be from 1 to 604800"),
         (
             r#"{"usage": 95, "limit": 90}"#,
             "`limit` is 90, but must be above `usage`, which is 95",
