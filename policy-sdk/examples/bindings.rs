@@ -3,6 +3,8 @@
 //! The bindings are checked in so that a policy's author builds neither a parser of WIT nor a procedural macro.
 //! `tests/contract.rs` includes this file and fails when the two differ.
 
+#![expect(clippy::expect_used, reason = "a tool that can't go on says why and stops")]
+
 use wit_bindgen_core::wit_parser::Resolve;
 use wit_bindgen_core::{Files, WorldGenerator};
 

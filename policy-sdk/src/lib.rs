@@ -43,7 +43,17 @@ mod metadata;
 #[expect(unsafe_code, reason = "an allocator is made of raw memory")]
 mod arena;
 #[doc(hidden)]
-#[allow(unsafe_code, missing_docs, unreachable_pub, reason = "generated from the contract, documented there")]
+#[allow(
+    unsafe_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    clippy::panic,
+    clippy::too_many_lines,
+    clippy::unwrap_used,
+    reason = "generated from the contract, documented there"
+)]
 #[rustfmt::skip]
 pub mod bindings;
 

@@ -104,7 +104,7 @@ impl Text {
     }
 
     /// How long it is.
-    pub const fn len(&self) -> usize {
+    pub const fn size(&self) -> usize {
         self.len
     }
 
@@ -135,13 +135,12 @@ impl Text {
 
     const fn push_quoted(&mut self, text: &str) {
         self.push("\"");
-        self.push_escaped(text);
+        self.push_escaped(text.as_bytes());
         self.push("\"");
     }
 
     /// Control characters become spaces; none of these texts has a use for them.
-    const fn push_escaped(&mut self, text: &str) {
-        let bytes = text.as_bytes();
+    const fn push_escaped(&mut self, bytes: &[u8]) {
         let mut index = 0;
         while index < bytes.len() {
             match bytes[index] {
@@ -176,13 +175,9 @@ impl Text {
             let mut line = 0;
             while line < field.docs.len() {
                 // Each line opens with the space that stands after the slashes; the first one does without.
-                let (text, skip) = (field.docs[line].as_bytes(), line == 0);
-                match (text, skip) {
-                    ([b' ', rest @ ..], true) => match core::str::from_utf8(rest) {
-                        Ok(rest) => self.push_escaped(rest),
-                        Err(_) => panic!("what follows a space is UTF-8"),
-                    },
-                    _ => self.push_escaped(field.docs[line]),
+                match (field.docs[line].as_bytes(), line) {
+                    ([b' ', rest @ ..], 0) => self.push_escaped(rest),
+                    (whole, _) => self.push_escaped(whole),
                 }
                 line += 1;
             }

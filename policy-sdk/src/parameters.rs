@@ -83,7 +83,7 @@ macro_rules! parameters {
                             is_optional: <$type $(<$inner>)? as $crate::support::Setting>::IS_OPTIONAL,
                         },)*
                     ]);
-                    const BYTES: [u8; TEXT.len()] = TEXT.bytes();
+                    const BYTES: [u8; TEXT.size()] = TEXT.bytes();
                     match core::str::from_utf8(&BYTES) {
                         Ok(text) => text,
                         Err(_) => panic!("a schema is UTF-8"),

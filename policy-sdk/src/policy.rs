@@ -46,7 +46,7 @@ macro_rules! policy {
 
             #[cfg_attr(target_arch = "wasm32", unsafe(link_section = "maestro-policy"))]
             #[used]
-            static SECTION: [u8; TEXT.len()] = TEXT.bytes();
+            static SECTION: [u8; TEXT.size()] = TEXT.bytes();
 
             struct Exported;
 

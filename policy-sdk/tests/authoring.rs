@@ -1,5 +1,7 @@
 //! What an author's macros make: settings that are read, refused and described.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use maestro_policy_sdk::Parameters as _;
 use maestro_policy_sdk::prelude::*;
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use wasm_encoder::{ComponentSection, CustomSection};
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -172,10 +172,7 @@ fn outline(bytes: &[u8]) -> Result<Outline<'_>, PackageError> {
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(PackageError::Malformed)? {
-            Payload::Version { encoding, .. } => {
-                depth += 1;
-                debug_assert!(depth > 1 || (encoding == Encoding::Component) == is_component(bytes));
-            }
+            Payload::Version { .. } => depth += 1,
             Payload::End(_) => depth -= 1,
             payload if depth == 1 => outline.note(payload)?,
             _ => {}
@@ -188,9 +185,8 @@ impl<'a> Outline<'a> {
     fn note(&mut self, payload: Payload<'a>) -> Result<(), PackageError> {
         match payload {
             Payload::CustomSection(section) if section.name() == SECTION => {
-                if self.description.replace(section.data()).is_some() {
-                    return Err(PackageError::SecondDescription);
-                }
+                let before = self.description.replace(section.data());
+                before.map_or(Ok(()), |_| Err(PackageError::SecondDescription))?;
             }
             Payload::CustomSection(section) => self.has_types |= section.name().starts_with("component-type"),
             Payload::ImportSection(imports) => {

@@ -1,5 +1,7 @@
 //! What `cpu` says: the figures of the formula, and that what was not measured is no zero.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use maestro_policy_cpu::evaluate;
 use maestro_policy_sdk::prelude::*;
 
@@ -7,7 +9,7 @@ use maestro_policy_sdk::prelude::*;
 fn using(share: f64, rooms: u32) -> TestWindow {
     let requested = f64::from(rooms) * 1_000.0;
     TestWindow::new(60, 10)
-        .rooms(&vec![(rooms, 0); 7])
+        .rooms(&[(rooms, 0); 7])
         .metric("cpu.used", &[share * requested; 7])
         .metric("cpu.requested", &[requested; 7])
         .wanted(rooms)
