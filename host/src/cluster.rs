@@ -3,6 +3,9 @@
 //! Every act is safe without a fence: create happens under a name that was reserved with one, delete names the
 //! object's uid. Callers: the control loop only (and `logs` through the API). Time-outs live in the adapters.
 
+pub mod contract;
+pub mod local;
+
 use async_trait::async_trait;
 use maestro_core::names::{RoomId, SchedulerName, Version};
 use maestro_core::room::{Address, OpenPort, Phase};
@@ -21,8 +24,13 @@ pub trait Cluster: Send + Sync {
     async fn expose(&self, scheduler: &Scheduler, room: &RoomId) -> Result<(), Error>;
     /// Ends a room: asks it (SIGTERM), kills it after `grace`, then removes it. Returns once that is under way;
     /// no such object is success.
-    async fn delete(&self, scheduler: &SchedulerName, room: &RoomId, uid: &str, grace: Span)
-    -> Result<(), Error>;
+    async fn delete(
+        &self,
+        scheduler: &SchedulerName,
+        room: &RoomId,
+        uid: &str,
+        grace: Span,
+    ) -> Result<(), Error>;
     /// What each room uses, measured not longer than a period ago.
     async fn usage(&self, scheduler: &SchedulerName) -> Result<Vec<Usage>, Error>;
     /// The newest `lines` lines of a room's output; of its previous run's with `previous`.

@@ -1,0 +1,158 @@
+//! The ports that local rooms listen on: a tracked range, checked free before each use.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+
+use maestro_core::names::RoomId;
+use maestro_core::room::OpenPort;
+use maestro_core::scheduler::{Port, PortRange, Protocol};
+
+/// Which room has which port.
+#[derive(Debug, Default)]
+pub(super) struct Ports {
+    taken: BTreeMap<u16, RoomId>,
+    /// Where to look next. Going round the range keeps a port that was just given back away from the next room,
+    /// whose players' clients might still send to it.
+    next: u16,
+}
+
+impl Ports {
+    /// Takes one free port of `range` for each of `wanted`, or none and says what has run out.
+    pub(super) fn take(
+        &mut self,
+        room: &RoomId,
+        wanted: &[&Port],
+        range: PortRange,
+    ) -> Result<Vec<OpenPort>, String> {
+        let mut open = Vec::with_capacity(wanted.len());
+        for port in wanted {
+            match self.free(range, port.protocol) {
+                Some(number) => {
+                    self.taken.insert(number, room.clone());
+                    open.push(OpenPort {
+                        name: port.name.clone(),
+                        protocol: port.protocol,
+                        port: number,
+                    });
+                }
+                None => {
+                    self.release(room);
+                    return Err(format!(
+                        "the port range {}-{} ({} of its ports are held by rooms); give a wider one, fewer rooms \
+                         would do too",
+                        range.start,
+                        range.end,
+                        self.taken.range(range.start..=range.end).count(),
+                    ));
+                }
+            }
+        }
+        Ok(open)
+    }
+
+    /// Keeps the ports of a room that is there already.
+    pub(super) fn keep(&mut self, room: &RoomId, ports: &[OpenPort]) {
+        for port in ports {
+            self.taken.insert(port.port, room.clone());
+        }
+    }
+
+    /// Gives a room's ports back.
+    pub(super) fn release(&mut self, room: &RoomId) {
+        self.taken.retain(|_, holder| holder != room);
+    }
+
+    fn free(&mut self, range: PortRange, protocol: Protocol) -> Option<u16> {
+        let from = if (range.start..=range.end).contains(&self.next) {
+            self.next
+        } else {
+            range.start
+        };
+        let found = (from..=range.end)
+            .chain(range.start..from)
+            .find(|port| !self.taken.contains_key(port) && is_free(*port, protocol))?;
+        self.next = found.checked_add(1).unwrap_or(range.start);
+        Some(found)
+    }
+}
+
+/// Whether a program could listen there now.
+fn is_free(port: u16, protocol: Protocol) -> bool {
+    let address = (Ipv4Addr::UNSPECIFIED, port);
+    match protocol {
+        Protocol::Tcp => TcpListener::bind(address).is_ok(),
+        Protocol::Udp => UdpSocket::bind(address).is_ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use maestro_core::names::SchedulerName;
+
+    fn room(suffix: u32) -> RoomId {
+        RoomId::new(&SchedulerName::parse("pong").unwrap(), suffix)
+    }
+
+    fn port(name: &str) -> Port {
+        Port {
+            name: name.to_owned(),
+            container_port: 5050,
+            protocol: Protocol::Udp,
+        }
+    }
+
+    /// Three ports that are free now; whoever takes one of them in the meantime makes a test fail, so they are
+    /// held until the test begins.
+    fn range() -> PortRange {
+        loop {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+            let start = socket.local_addr().unwrap().port();
+            let rest: Vec<_> = (1..3)
+                .filter_map(|i| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, start.checked_add(i)?)).ok())
+                .collect();
+            if rest.len() == 2 {
+                return PortRange {
+                    start,
+                    end: start + 2,
+                };
+            }
+        }
+    }
+
+    #[test]
+    fn rooms_never_share_a_port_and_give_theirs_back() {
+        let range = range();
+        let mut ports = Ports::default();
+        let (a, b) = (port("a"), port("b"));
+        let first = ports.take(&room(1), &[&a, &b], range).unwrap();
+        let second = ports.take(&room(2), &[&a], range).unwrap();
+        assert!(first.iter().all(|open| open.port != second[0].port));
+        let error = ports.take(&room(3), &[&a], range).unwrap_err();
+        assert!(error.contains("give a wider one"), "{error}");
+        ports.release(&room(1));
+        assert_eq!(ports.take(&room(3), &[&a, &b], range).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_room_gets_all_its_ports_or_none() {
+        let range = range();
+        let mut ports = Ports::default();
+        let wanted = port("a");
+        ports.take(&room(1), &[&wanted, &wanted], range).unwrap();
+        ports.take(&room(2), &[&wanted, &wanted], range).unwrap_err();
+        assert_eq!(ports.take(&room(3), &[&wanted], range).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_port_in_use_by_somebody_else_is_passed_over() {
+        let range = range();
+        let _held = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, range.start)).unwrap();
+        let mut ports = Ports::default();
+        let wanted = port("a");
+        assert_ne!(
+            ports.take(&room(1), &[&wanted], range).unwrap()[0].port,
+            range.start
+        );
+    }
+}

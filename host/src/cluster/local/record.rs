@@ -1,0 +1,228 @@
+//! What is on disk of a room: a small file with all that an adoption needs, and the note of its process.
+//!
+//! `rooms/<scheduler>/<room>/` holds `room.json` (written before the process starts, removed when the room is
+//! deleted), `process` (written by the launcher), and the output. A folder without `room.json` is what a deleted
+//! room leaves: its output, kept for a while so that one can read why it ended.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use maestro_core::names::{RoomId, SchedulerName, Version};
+use maestro_core::room::OpenPort;
+use maestro_core::scheduler::Protocol;
+use maestro_core::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::linux::{self, Process};
+
+/// Folders of deleted rooms that are kept per scheduler. Enough to look into the last failures, too few to fill
+/// a disk at the default bound of output.
+const KEPT: usize = 20;
+
+/// All that is known of a room when its process starts.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Record {
+    pub(super) scheduler: SchedulerName,
+    pub(super) room: RoomId,
+    pub(super) version: Version,
+    pub(super) created_at: Timestamp,
+    /// How long it may take to end when Maestro itself ends.
+    pub(super) shutdown: Span,
+    pub(super) ports: Vec<OpenPort>,
+}
+
+/// A room found on disk.
+pub(super) struct Found {
+    pub(super) record: Record,
+    /// `None` when its process never began, or began before the machine's last start.
+    pub(super) process: Option<Process>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    /// 1. Another number means another Maestro's file, and such a room is left alone.
+    format: u32,
+    scheduler: String,
+    room: String,
+    version: String,
+    created_ms: i64,
+    shutdown_ms: u64,
+    ports: Vec<StoredPort>,
+    boot: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredPort {
+    name: String,
+    protocol: StoredProtocol,
+    port: u16,
+}
+
+#[derive(Serialize, Deserialize)]
+enum StoredProtocol {
+    #[serde(rename = "TCP")]
+    Tcp,
+    #[serde(rename = "UDP")]
+    Udp,
+}
+
+/// The folder of one room.
+pub(super) fn folder(root: &Path, scheduler: &SchedulerName, room: &RoomId) -> PathBuf {
+    scheduler_folder(root, scheduler).join(room.as_str())
+}
+
+/// Writes a room down before its process starts.
+pub(super) fn write(folder: &Path, record: &Record) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    remove_if_there(&folder.join("process"))?;
+    let json = serde_json::to_string(&Stored::from(record)).map_err(io::Error::other)?;
+    write_atomically(&folder.join("room.json"), &json)
+}
+
+/// Notes which process the room of this folder is.
+pub(super) fn write_process(folder: &Path, process: &Process) -> io::Result<()> {
+    write_atomically(&folder.join("process"), &process.to_string())
+}
+
+/// Makes a room one that was deleted, and removes the oldest of those.
+pub(super) fn retire(root: &Path, scheduler: &SchedulerName, room: &RoomId) -> io::Result<()> {
+    let folder = folder(root, scheduler, room);
+    remove_if_there(&folder.join("room.json"))?;
+    remove_if_there(&folder.join("process"))?;
+    let mut left = Vec::new();
+    for entry in fs::read_dir(scheduler_folder(root, scheduler))? {
+        let path = entry?.path();
+        if !path.join("room.json").exists() {
+            left.push((fs::metadata(&path)?.modified()?, path));
+        }
+    }
+    left.sort();
+    let surplus = left.len().saturating_sub(KEPT);
+    left.iter()
+        .take(surplus)
+        .try_for_each(|(_, path)| fs::remove_dir_all(path))
+}
+
+/// Removes all that a scheduler left.
+pub(super) fn remove(root: &Path, scheduler: &SchedulerName) -> io::Result<()> {
+    match fs::remove_dir_all(scheduler_folder(root, scheduler)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Everything that is written down below `root`. What can't be read is told in the log and left alone.
+pub(super) fn read_all(root: &Path) -> io::Result<Vec<Found>> {
+    let rooms = root.join("rooms");
+    fs::create_dir_all(&rooms)?;
+    let mut found = Vec::new();
+    for scheduler in fs::read_dir(rooms)? {
+        for room in fs::read_dir(scheduler?.path())? {
+            let folder = room?.path();
+            match read(&folder) {
+                Ok(Some(room)) => found.push(room),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(folder = %folder.display(), %error, "a room's file can't be read; it is left alone");
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn read(folder: &Path) -> io::Result<Option<Found>> {
+    let text = match fs::read_to_string(folder.join("room.json")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let stored: Stored = serde_json::from_str(&text).map_err(io::Error::other)?;
+    let is_this_boot = stored.boot == linux::boot();
+    let record = Record::try_from(stored).map_err(io::Error::other)?;
+    let note = match fs::read_to_string(folder.join("process")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        other => other?,
+    };
+    let process = Process::parse(&note).filter(|_| is_this_boot);
+    Ok(Some(Found { record, process }))
+}
+
+fn scheduler_folder(root: &Path, scheduler: &SchedulerName) -> PathBuf {
+    root.join("rooms").join(scheduler.as_str())
+}
+
+/// A reader sees the old text or the new one, never half of one. It need not outlive a crash of the machine: no
+/// process does.
+fn write_atomically(path: &Path, text: &str) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    let mut file = fs::File::create(&fresh)?;
+    file.write_all(text.as_bytes())?;
+    drop(file);
+    fs::rename(fresh, path)
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+impl From<&Record> for Stored {
+    fn from(record: &Record) -> Self {
+        Self {
+            format: 1,
+            scheduler: record.scheduler.to_string(),
+            room: record.room.to_string(),
+            version: record.version.to_string(),
+            created_ms: record.created_at.ms(),
+            shutdown_ms: record.shutdown.ms(),
+            ports: record.ports.iter().map(StoredPort::from).collect(),
+            boot: linux::boot(),
+        }
+    }
+}
+
+impl From<&OpenPort> for StoredPort {
+    fn from(port: &OpenPort) -> Self {
+        let protocol = match port.protocol {
+            Protocol::Tcp => StoredProtocol::Tcp,
+            Protocol::Udp => StoredProtocol::Udp,
+        };
+        Self {
+            name: port.name.clone(),
+            protocol,
+            port: port.port,
+        }
+    }
+}
+
+impl TryFrom<Stored> for Record {
+    type Error = String;
+
+    fn try_from(stored: Stored) -> Result<Self, String> {
+        if stored.format != 1 {
+            return Err(format!(
+                "its format is {}, and only 1 is known here",
+                stored.format
+            ));
+        }
+        let port = |port: StoredPort| OpenPort {
+            name: port.name,
+            protocol: match port.protocol {
+                StoredProtocol::Tcp => Protocol::Tcp,
+                StoredProtocol::Udp => Protocol::Udp,
+            },
+            port: port.port,
+        };
+        Ok(Self {
+            scheduler: SchedulerName::parse(&stored.scheduler).map_err(|e| format!("scheduler: {e}"))?,
+            room: RoomId::parse(&stored.room).map_err(|e| format!("room: {e}"))?,
+            version: Version::parse(&stored.version).map_err(|e| format!("version: {e}"))?,
+            created_at: Timestamp::from_ms(stored.created_ms),
+            shutdown: Span::from_ms(stored.shutdown_ms),
+            ports: stored.ports.into_iter().map(port).collect(),
+        })
+    }
+}
