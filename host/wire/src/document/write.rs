@@ -246,16 +246,19 @@ fn trigger(trigger: &Trigger) -> Result<Value, WriteError> {
         }
         out.insert("window".to_owned(), span(trigger.window));
     }
-    match trigger.mode {
-        Mode::Active => {}
-        Mode::Shadow => {
-            out.insert("mode".to_owned(), "shadow".into());
-        }
-        Mode::Canary(share) => {
-            out.insert("mode".to_owned(), format!("canary({share})").into());
-        }
+    if trigger.mode != Mode::Active {
+        out.insert("mode".to_owned(), mode_text(trigger.mode).into());
     }
     Ok(Value::Object(out))
+}
+
+/// A trigger's mode as a document has it.
+pub(crate) fn mode_text(mode: Mode) -> String {
+    match mode {
+        Mode::Active => "active".to_owned(),
+        Mode::Shadow => "shadow".to_owned(),
+        Mode::Canary(share) => format!("canary({share})"),
+    }
 }
 
 fn forwarders(forwarders: &[Forwarder]) -> Result<Value, WriteError> {
