@@ -27,7 +27,6 @@ use maestro_core::scheduler::Scheduler;
 pub use autoscaling::{BUILT_IN, Reference};
 pub use problem::{Position, Problem, Problems, Warning, nearest, quoted};
 pub use tree::{DEPTH_LIMIT, DOCUMENT_LIMIT, KEY_LIMIT, NODE_LIMIT, TEXT_LIMIT};
-pub(crate) use write::mode_text;
 pub use write::{WriteError, to_json, to_yaml};
 
 use fields::{At, Report, join};

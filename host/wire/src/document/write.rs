@@ -253,7 +253,7 @@ fn trigger(trigger: &Trigger) -> Result<Value, WriteError> {
 }
 
 /// A trigger's mode as a document has it.
-pub(crate) fn mode_text(mode: Mode) -> String {
+fn mode_text(mode: Mode) -> String {
     match mode {
         Mode::Active => "active".to_owned(),
         Mode::Shadow => "shadow".to_owned(),
