@@ -60,6 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     {
         println!("cargo:rerun-if-changed={path}");
     }
+    ensure_target()?;
     for name in POLICIES {
         let module = compile(&policies.join(name), name, &out.join("wasm"))?;
         let component = maestro_engine::package::wrap(&fs::read(&module)?)
@@ -71,7 +72,6 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Compiles the crate in `folder` and says where its module is.
 fn compile(folder: &Path, name: &str, target_dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
-    ensure_target()?;
     let mut command = Command::new(variable("CARGO")?);
     command.args([
         "rustc",
@@ -93,6 +93,13 @@ fn compile(folder: &Path, name: &str, target_dir: &Path) -> Result<PathBuf, Box<
     // The stack comes first in memory; a small one keeps stack, data and arena within what the engine keeps resident.
     command.args(["--", "-C", "link-arg=-zstack-size=65536"]);
     isolate(&mut command);
+    // Panics name their source. A digest must not depend on whose home folder the sources lie in.
+    if let Some(home) = cargo_home() {
+        command.env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            format!("--remap-path-prefix={}=cargo", home.display()),
+        );
+    }
     let output = command
         .output()
         .map_err(|error| format!("cargo could not be started: {error}"))?;
@@ -108,17 +115,21 @@ fn compile(folder: &Path, name: &str, target_dir: &Path) -> Result<PathBuf, Box<
         .join(format!("maestro_policy_{name}.wasm")))
 }
 
-/// Removes the outer build's variables, those of its profile included.
+/// Removes the outer build's variables, and those that would give the same sources other bytes, and so another digest:
+/// of its profile, of how it unites features, of flags for the target.
 fn isolate(command: &mut Command) {
+    const FAMILIES: [&str; 3] = ["CARGO_PROFILE_", "CARGO_RESOLVER_", "CARGO_TARGET_WASM32"];
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
-        if OUTER.contains(&&*text)
-            || text.starts_with("CARGO_PROFILE_")
-            || text.starts_with("CARGO_TARGET_WASM32")
-        {
+        if OUTER.contains(&&*text) || FAMILIES.iter().any(|family| text.starts_with(family)) {
             command.env_remove(&name);
         }
     }
+}
+
+fn cargo_home() -> Option<PathBuf> {
+    let usual = || env::home_dir().map(|home| home.join(".cargo"));
+    env::var_os("CARGO_HOME").map(PathBuf::from).or_else(usual)
 }
 
 /// Makes sure that the standard library for the target is there; rustup adds it when it is the one in charge.
