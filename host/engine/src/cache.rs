@@ -1,0 +1,176 @@
+//! Compiled code on disk, so that a policy is compiled once and not at every start.
+//!
+//! An entry's name is the component's sha256 and the engine's fingerprint. Its first 32 bytes are a checksum over
+//! both and the code behind it, so that neither a flipped byte nor an entry under another's name is ever loaded:
+//! the engine itself takes machine code as it comes. Anything odd about an entry means that it is compiled again.
+//! Several processes may share a folder; entries appear whole, by renaming.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use maestro_core::names::Digest;
+use sha2::{Digest as _, Sha256};
+
+use crate::code::Code;
+
+/// What all entries together may take: some three thousand policies, or thirteen with a script engine inside.
+pub const CACHE_BYTES: u64 = 512 << 20;
+
+/// How entries end.
+const SUFFIX: &str = "cwasm";
+
+/// How files end that are not entries yet.
+const UNFINISHED: &str = "unfinished";
+
+/// A folder of compiled code that nobody else can write to.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    folder: PathBuf,
+    fingerprint: [u8; 32],
+    limit: u64,
+    /// Makes names of unfinished files differ within this process.
+    count: AtomicU64,
+}
+
+impl Cache {
+    /// Opens `folder`, creates it if need be, and makes sure that it is ours alone.
+    pub(crate) fn open(folder: PathBuf, fingerprint: [u8; 32], limit: u64) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        let metadata = fs::metadata(&folder)?;
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "the folder belongs to another user, who could put code there",
+            ));
+        }
+        if metadata.permissions().mode() & 0o077 != 0 {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+        }
+        Ok(Self {
+            folder,
+            fingerprint,
+            limit,
+            count: AtomicU64::new(0),
+        })
+    }
+
+    /// The code of `component`, if there is an entry and it is exactly as it was written.
+    pub(crate) fn get(&self, component: Digest) -> Option<Code> {
+        let path = self.path(component);
+        let entry = match fs::read(&path) {
+            Ok(entry) => entry,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "failed to read compiled code: compiling it again");
+                return None;
+            }
+        };
+        match entry.split_first_chunk::<32>() {
+            Some((checksum, code)) if *checksum == self.checksum(component, code) => {
+                self.touch(&path);
+                Some(Code::from_verified_cache(code.to_vec()))
+            }
+            Some(_) | None => {
+                tracing::warn!(path = %path.display(), "compiled code was changed on disk: compiling it again");
+                None
+            }
+        }
+    }
+
+    /// Writes an entry. Its failure costs a compilation later and nothing else.
+    pub(crate) fn put(&self, component: Digest, code: &Code) {
+        if code.bytes().len() as u64 > self.limit {
+            return;
+        }
+        if let Err(error) = self.try_put(component, code).and_then(|()| self.shrink()) {
+            tracing::warn!(folder = %self.folder.display(), %error, "failed to keep compiled code");
+        }
+    }
+
+    /// Drops the entry of `component`, which passed the check and could not be loaded all the same.
+    pub(crate) fn drop_entry(&self, component: Digest) {
+        let path = self.path(component);
+        if let Err(error) = fs::remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "failed to remove compiled code");
+        }
+    }
+
+    fn try_put(&self, component: Digest, code: &Code) -> io::Result<()> {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{number}.{UNFINISHED}", std::process::id());
+        let unfinished = self.folder.join(name);
+        // What a process of the same number left behind when it died would be in the way.
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&unfinished)?;
+        let written = file
+            .write_all(&self.checksum(component, code.bytes()))
+            .and_then(|()| file.write_all(code.bytes()))
+            .and_then(|()| fs::rename(&unfinished, self.path(component)));
+        if written.is_err() {
+            // The first error is the one to tell; what is left is dropped when the folder is shrunk.
+            drop(fs::remove_file(&unfinished));
+        }
+        written
+    }
+
+    /// Drops what was not used for longest until the rest is within the limit.
+    fn shrink(&self) -> io::Result<()> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let path = entry.path();
+            let ours = path
+                .extension()
+                .is_some_and(|end| end == SUFFIX || end == UNFINISHED);
+            // Another process may have dropped it meanwhile.
+            if let (true, Ok(metadata)) = (ours, entry.metadata()) {
+                let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                entries.push((used, metadata.len(), path));
+            }
+        }
+        entries.sort();
+        let mut total: u64 = entries.iter().map(|(_, bytes, _)| bytes).sum();
+        for (_, bytes, path) in entries {
+            if total <= self.limit {
+                break;
+            }
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => total -= bytes,
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers that an entry was used, by its time of change.
+    fn touch(&self, path: &Path) {
+        let touched = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
+        if let Err(error) = touched {
+            tracing::debug!(path = %path.display(), %error, "failed to note the use of compiled code");
+        }
+    }
+
+    fn path(&self, component: Digest) -> PathBuf {
+        let fingerprint = hex::encode(&self.fingerprint[..8]);
+        self.folder.join(format!("{component}-{fingerprint}.{SUFFIX}"))
+    }
+
+    fn checksum(&self, component: Digest, code: &[u8]) -> [u8; 32] {
+        let mut sha256 = Sha256::new();
+        sha256.update(component.0);
+        sha256.update(self.fingerprint);
+        sha256.update(code);
+        sha256.finalize().into()
+    }
+}

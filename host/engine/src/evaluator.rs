@@ -1,0 +1,133 @@
+//! Where policies run: in place for who drives many loops one after the other, or on threads of their own for who
+//! serves many at once.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::channel::oneshot;
+
+use crate::class::Class;
+use crate::engine::Error;
+use crate::failure::{Failure, FailureClass};
+use crate::observation::{Evaluation, Observation};
+use crate::policy::Policy;
+
+/// Threads for class native. Two keep up with 80,000 evaluations a second; more would only take cores from others.
+const NATIVE_THREADS: usize = 2;
+
+/// Threads for class heavy.
+const HEAVY_THREADS: usize = 1;
+
+/// Evaluations that may wait. A scheduler has one in flight, so this is a thousand schedulers with eight triggers
+/// each in the same moment; a run takes some 30 µs, so the last of them waits for a quarter of a second.
+const NATIVE_QUEUE: usize = 8_192;
+
+/// The same for class heavy, whose runs take some 5 ms.
+const HEAVY_QUEUE: usize = 256;
+
+/// Runs policies.
+#[derive(Clone, Debug)]
+pub struct Evaluator(Place);
+
+#[derive(Clone, Debug)]
+enum Place {
+    Inline,
+    Pool(Arc<Pool>),
+}
+
+#[derive(Debug)]
+struct Pool {
+    native: SyncSender<Job>,
+    heavy: SyncSender<Job>,
+}
+
+struct Job {
+    policy: Policy,
+    observation: Observation,
+    answer: oneshot::Sender<Result<Evaluation, Failure>>,
+}
+
+impl Evaluator {
+    /// Runs each policy where it is asked for. Nothing else happens meanwhile, in whatever order of threads, which
+    /// is what a simulator needs.
+    pub fn inline() -> Self {
+        Self(Place::Inline)
+    }
+
+    /// Runs policies on threads of its own, which end with the last clone. Class heavy has a thread to itself, so
+    /// that it never delays class native.
+    pub fn pool() -> Result<Self, Error> {
+        Ok(Self(Place::Pool(Arc::new(Pool {
+            native: start("maestro-judge", NATIVE_THREADS, NATIVE_QUEUE)?,
+            heavy: start("maestro-judge-heavy", HEAVY_THREADS, HEAVY_QUEUE)?,
+        }))))
+    }
+
+    /// Asks `policy` for its verdict. When too many wait already, that is said at once.
+    pub async fn evaluate(&self, policy: &Policy, observation: Observation) -> Result<Evaluation, Failure> {
+        let pool = match &self.0 {
+            Place::Inline => return policy.evaluate(&observation),
+            Place::Pool(pool) => pool,
+        };
+        let (tx, rx) = oneshot::channel();
+        let queue = match policy.class() {
+            Class::Native => &pool.native,
+            Class::Heavy => &pool.heavy,
+        };
+        let job = Job {
+            policy: policy.clone(),
+            observation,
+            answer: tx,
+        };
+        queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => failure(
+                FailureClass::QueueFull,
+                "too many evaluations are waiting already",
+            ),
+            TrySendError::Disconnected(_) => failure(FailureClass::Engine, "no thread evaluates any more"),
+        })?;
+        rx.await
+            .unwrap_or_else(|_| Err(failure(FailureClass::Engine, "the evaluation panicked")))
+    }
+}
+
+fn start(name: &str, threads: usize, queue: usize) -> Result<SyncSender<Job>, Error> {
+    let (tx, rx) = mpsc::sync_channel(queue);
+    let rx = Arc::new(Mutex::new(rx));
+    for number in 0..threads {
+        let jobs = Arc::clone(&rx);
+        std::thread::Builder::new()
+            .name(format!("{name}-{number}"))
+            .spawn(move || work(&jobs))
+            .map_err(Error::Thread)?;
+    }
+    Ok(tx)
+}
+
+/// Takes jobs until nobody can send any more.
+fn work(jobs: &Mutex<Receiver<Job>>) {
+    loop {
+        let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = next else { return };
+        // Whoever asked has gone.
+        if job.answer.is_canceled() {
+            continue;
+        }
+        // A bug of ours in one evaluation must not take the thread from all others. The policy holds nothing that
+        // a panic could have left half done: store and instance are gone.
+        let result = panic::catch_unwind(AssertUnwindSafe(|| job.policy.evaluate(&job.observation)));
+        if let Ok(result) = result {
+            // Gone meanwhile, which is fine.
+            drop(job.answer.send(result));
+        }
+    }
+}
+
+fn failure(class: FailureClass, message: &str) -> Failure {
+    Failure {
+        class,
+        message: message.to_owned(),
+        fuel: 0,
+    }
+}
