@@ -4,26 +4,52 @@
 //! atomically. Its time is its own: every time in a room is the registry's, so that callers with other clocks
 //! change nothing. Callers: the room API (reports, queries), the control loop (everything fenced).
 
+pub mod clock;
+pub mod memory;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use maestro_core::deadlines::Witness;
 use maestro_core::names::{RoomId, SchedulerName, Version};
 use maestro_core::report::Report;
-use maestro_core::room::{Address, OpenPort, Phase, Revision, Room};
+use maestro_core::room::{Refused, Revision, Room};
 use maestro_core::time::{Span, Timestamp};
 use maestro_core::window::Window;
 use tokio::sync::Notify;
+
+pub use clock::Clock;
+pub use maestro_core::room::Seen;
+pub use memory::Memory;
+
+/// One nudge stands for all changes within this time: whoever is woken waits this long before it reads, and loses
+/// none of them. Ten looks a second are more than any decision needs.
+pub const NUDGE_SPACING: Span = Span::from_ms(100);
+
+/// Most rooms that are kept of one scheduler. Five times the installation's default cap, so that surges, rooms that
+/// end and adopted ones fit in, and that a runaway holder can't fill the memory.
+pub const ROOMS_MAX: usize = 5_000;
+
+/// Most provisional reports that are kept of one scheduler: as many as it may have rooms.
+pub const PROVISIONAL_MAX: usize = ROOMS_MAX;
+
+/// How long a provisional report is kept: a healthy room sends another one within that time.
+pub const PROVISIONAL_FOR: Span = Span::from_secs(60);
 
 /// Rooms' reports, allocation, windows, leases of all schedulers.
 #[async_trait]
 pub trait Registry: Send + Sync {
     // What rooms and matchmakers do. Never fenced, never touches the store.
 
-    /// Takes one call of a room: a report, or a sign of life that could not be taken as one.
+    /// Takes one call of a room: a report, or a sign of life that could not be taken as one. A room that is not
+    /// known is [`Error::UnknownRoom`], but while recovering: then a report with the room's valid token registers
+    /// it anew, and one without is kept as provisional until the holder adopts the room or [`PROVISIONAL_FOR`] is
+    /// over.
     async fn report(&self, scheduler: &SchedulerName, room: &RoomId, call: Call) -> Result<Receipt, Error>;
-    /// Promises one allocatable room to a match for `ttl`; `None` when there is none.
-    async fn allocate(&self, scheduler: &SchedulerName, ttl: Span) -> Result<Option<Room>, Error>;
+    /// Promises one allocatable room to a match; `None` when there is none. Rooms of the newest version come first,
+    /// then the oldest room, so that matches gather and what is to go stays empty. While recovering, adopted rooms
+    /// are left out: they may be promised already.
+    async fn allocate(&self, scheduler: &SchedulerName, terms: Terms) -> Result<Option<Room>, Error>;
     /// One room.
     async fn room(&self, scheduler: &SchedulerName, room: &RoomId) -> Result<Option<Room>, Error>;
     /// All rooms of a scheduler, by name.
@@ -33,24 +59,27 @@ pub trait Registry: Send + Sync {
 
     // Leases.
 
-    /// Takes the scheduler's lease for `holder`, or renews it when `holder` has it with the same token. `None`
-    /// when somebody else holds it.
+    /// Takes the scheduler's lease for `holder`, or renews it, under the same token, while `holder` has it. `None`
+    /// when somebody else holds it. A holder's name is its own: no other process, and not its successor, has it. A
+    /// lease that ran out comes back under a new token, even to the same holder.
     async fn acquire(
         &self,
         scheduler: &SchedulerName,
         holder: &str,
         lease: Span,
     ) -> Result<Option<Fence>, Error>;
-    /// Gives the lease back; harmless when it is no longer held.
+    /// Gives the lease back: nothing is taken under this token any more. Harmless when it is no longer held.
     async fn release(&self, fence: &Fence) -> Result<(), Error>;
 
     // What the holder of the lease does; refused with [`Error::Fenced`] under a token that is not the newest.
 
-    /// Rooms changed or removed since `since`, and the scheduler's small state. [`Cursor::START`] reads everything.
+    /// Rooms changed or removed since `since`, and the scheduler's small state. [`Cursor::START`] reads everything,
+    /// and so does a cursor that is too old, or of before a loss. Not fenced: reading harms nobody.
     async fn changes(&self, scheduler: &SchedulerName, since: Cursor) -> Result<Changes, Error>;
     /// Takes names for new rooms; a name that exists already is left as it is.
     async fn reserve(&self, fence: &Fence, rooms: &[(RoomId, Version)]) -> Result<(), Error>;
-    /// Adopts rooms that were found in the cluster; a room that exists already is left as it is.
+    /// Adopts rooms that were found in the cluster, and gives them the provisional reports that wait for them. A
+    /// room that registered itself gets the version that it was found with; any other that exists is left as it is.
     async fn adopt(&self, fence: &Fence, rooms: &[(RoomId, Version)]) -> Result<(), Error>;
     /// Changes one room that is still at `revision`; [`Error::Moved`] otherwise. The new room comes back.
     async fn act(&self, fence: &Fence, room: &RoomId, revision: Revision, act: Act) -> Result<Room, Error>;
@@ -60,13 +89,23 @@ pub trait Registry: Send + Sync {
     async fn save(&self, fence: &Fence, state: &State) -> Result<(), Error>;
     /// Ends recovery, or begins it with `None`.
     async fn set_epoch(&self, fence: &Fence, epoch: Option<Timestamp>) -> Result<(), Error>;
-    /// Removes everything of a scheduler.
+    /// Removes everything of a scheduler, the lease too.
     async fn remove(&self, fence: &Fence) -> Result<(), Error>;
 
-    /// Wakes when something of this scheduler changed; a hint, coalesced, that may be lost.
+    /// Wakes when a use, stage or intent of this scheduler changed by what others than its holder did; a hint, at
+    /// most one each [`NUDGE_SPACING`], that may be lost.
     fn nudges(&self, scheduler: &SchedulerName) -> Arc<Notify>;
     /// Wakes this scheduler's holder.
     fn nudge(&self, scheduler: &SchedulerName);
+}
+
+/// What an allocation is to hold by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How long the promise holds without an `occupied` report.
+    pub ttl: Span,
+    /// Of witnessed silence, after which a room is not promised to anybody.
+    pub ping: Span,
 }
 
 /// One call of a room.
@@ -186,19 +225,6 @@ pub enum Act {
     Forget,
 }
 
-/// What the cluster shows of a room.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
-    /// Its phase.
-    pub phase: Phase,
-    /// Its node.
-    pub node: Option<String>,
-    /// Its addresses; complete, or empty.
-    pub addresses: Vec<Address>,
-    /// Its open ports; complete, or empty.
-    pub ports: Vec<OpenPort>,
-}
-
 /// What can go wrong with the registry.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -210,6 +236,14 @@ pub enum Error {
     Moved {
         /// The room.
         room: RoomId,
+    },
+    /// The act makes no sense for this room, whatever its revision.
+    #[error("room {room} {refused}")]
+    Refused {
+        /// The room.
+        room: RoomId,
+        /// Why, in the domain's words.
+        refused: Refused,
     },
     /// The token is not the newest one.
     #[error("the lease of scheduler {scheduler} is held by somebody else")]
@@ -237,7 +271,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::Full { .. } => true,
-            Self::UnknownRoom(_) | Self::Moved { .. } | Self::Fenced { .. } => false,
+            Self::UnknownRoom(_) | Self::Moved { .. } | Self::Refused { .. } | Self::Fenced { .. } => false,
         }
     }
 }
