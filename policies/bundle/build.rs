@@ -7,6 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use maestro_engine::Class;
+
 const TARGET: &str = "wasm32-unknown-unknown";
 
 const POLICIES: [&str; 3] = ["room", "cpu", "memory"];
@@ -63,8 +65,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     ensure_target()?;
     for name in POLICIES {
         let module = compile(&policies.join(name), name, &out.join("wasm"))?;
-        let component = maestro_engine::package::wrap(&fs::read(&module)?)
-            .map_err(|error| format!("policy `{name}`: {}", chain(&error)))?;
+        let refused = |error: &dyn Error| format!("policy `{name}`: {}", chain(error));
+        let component =
+            maestro_engine::package::wrap(&fs::read(&module)?).map_err(|error| refused(&error))?;
+        maestro_engine::check(&component, Class::Native).map_err(|error| refused(&error))?;
         fs::write(out.join(format!("{name}.wasm")), component)?;
     }
     Ok(())

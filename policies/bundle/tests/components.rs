@@ -2,7 +2,7 @@
 //!
 //! This program has a `main` of its own: called with `compile-policy` it is the child process in which the engine compiles.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "components/engine.rs"]
 mod engine;

@@ -70,7 +70,7 @@ pub(crate) fn need_a_fraction_of_their_fuel() {
             evaluation.fuel
         );
         assert!(
-            evaluation.fuel < loaded.limits().fuel / 4,
+            evaluation.fuel < loaded.limits().fuel / 2,
             "{} needs {} fuel",
             policy.name,
             evaluation.fuel
