@@ -37,15 +37,18 @@ impl Rooms {
             .iter()
             .map(|column| column.len())
             .fold(self.at_ms.len(), usize::min);
-        (0..len).map(|index| {
+        // Cut once, so that no index is checked below.
+        let at_ms = &self.at_ms[..len];
+        let [creating, ready, allocated, occupied, terminating] = columns.map(|column| &column[..len]);
+        (0..len).map(move |index| {
             let counts = Counts {
-                creating: self.creating[index],
-                ready: self.ready[index],
-                allocated: self.allocated[index],
-                occupied: self.occupied[index],
-                terminating: self.terminating[index],
+                creating: creating[index],
+                ready: ready[index],
+                allocated: allocated[index],
+                occupied: occupied[index],
+                terminating: terminating[index],
             };
-            (self.at_ms[index], counts)
+            (at_ms[index], counts)
         })
     }
 }
@@ -67,18 +70,14 @@ impl Observation {
         let points = self
             .rooms
             .samples()
-            .map(|(at_ms, counts)| (at_ms, figure(&counts)))
-            .collect();
+            .map(|(at_ms, counts)| (at_ms, figure(&counts)));
         Timeline::new(name, points, (self.window_ms, self.now_ms), self.period_ms)
     }
 
     /// A metric over time, such as `queue.waiting`; what is not measured is no zero, but an error that says so.
     pub fn metric(&self, name: &str) -> Result<Timeline, Error> {
         let series = self.series(name)?;
-        let points = series
-            .points()
-            .map(|(at_ms, value)| (at_ms, Some(value)))
-            .collect();
+        let points = series.points().map(|(at_ms, value)| (at_ms, Some(value)));
         Ok(Timeline::new(
             name,
             points,
@@ -92,18 +91,21 @@ impl Observation {
     pub fn ratio(&self, dividend: &str, divisor: &str) -> Result<Timeline, Error> {
         let (dividend, divisor) = (self.series(dividend)?, self.series(divisor)?);
         let hold_ms = self.period_of(divisor).saturating_mul(2);
+        let mut others = divisor.points().peekable();
+        let mut newest = None;
+        // Both are in the order of time, so one pass over them is enough.
         let points = dividend.points().map(|(at_ms, value)| {
-            let index = divisor.at_ms.partition_point(|&other| other <= at_ms);
-            let found = index
-                .checked_sub(1)
-                .and_then(|index| Some((divisor.at_ms[index], *divisor.values.get(index)?)));
-            let fitting = found.filter(|&(other, by)| other.saturating_add(hold_ms) >= at_ms && by > 0.0);
+            while let Some(other) = others.next_if(|&(other_ms, _)| other_ms <= at_ms) {
+                newest = Some(other);
+            }
+            let fitting =
+                newest.filter(|&(other_ms, by)| other_ms.saturating_add(hold_ms) >= at_ms && by > 0.0);
             (at_ms, fitting.map(|(_, by)| value / by))
         });
         let name = format!("{} by {}", dividend.name, divisor.name);
         Ok(Timeline::new(
             &name,
-            points.collect(),
+            points,
             (self.window_ms, self.now_ms),
             self.period_of(dividend),
         ))
@@ -125,10 +127,12 @@ impl Observation {
         found.ok_or_else(|| Error::InsufficientData(format!("there is no measurement of {name} yet")))
     }
 
-    /// The time between a series' own samples, the median of them, when that is longer than the observation's.
+    /// The time between a series' own samples, the median of the last ones, when that is longer than the
+    /// observation's.
     fn period_of(&self, series: &Series) -> u64 {
-        let mut gaps: Vec<u64> = series
-            .at_ms
+        // The last ones are enough to know a source by, and cost nothing.
+        let last = &series.at_ms[series.at_ms.len().saturating_sub(16)..];
+        let mut gaps: Vec<u64> = last
             .windows(2)
             .map(|pair| pair[1].saturating_sub(pair[0]))
             .collect();

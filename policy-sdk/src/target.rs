@@ -80,98 +80,99 @@ impl Parameters {
             .map_or(observation.window_ms, |time| (time * 1e3) as u64);
         let timeline = timeline.within(window_ms);
         let wanted = observation.wanted;
-        let bound = self.usage / 100.0;
-        let aim = || format!("{} {} %", brings(total), figure(self.usage));
-        let above = Lapse {
-            word: "above",
-            bound: self.usage,
-            ms: timeline.above_ms(bound),
-            rule: (self, window_ms),
+        let aim = format!("{} {} %", brings(total), figure(self.usage));
+        let sides = match observation.direction {
+            Direction::Up => &[Side::Above][..],
+            Direction::Down => &[Side::Below],
+            Direction::Both => &[Side::Above, Side::Below],
         };
-        let below = Lapse {
-            word: "below",
-            bound: self.usage,
-            ms: timeline.below_ms(bound),
-            rule: (self, window_ms),
-        };
-        let (may_up, may_down) = (
-            observation.direction != Direction::Down,
-            observation.direction != Direction::Up,
-        );
 
-        let over = self.limit.filter(|limit| may_up && current >= limit / 100.0);
-        if let Some(limit) = over.filter(|_| total > wanted) {
-            let reason = format!(
-                "{says}, which reaches the limit of {} %: {} at once",
-                figure(limit),
-                aim()
-            );
-            return Verdict::total(total, reason).urgent();
+        let reached = self
+            .limit
+            .filter(|limit| current >= limit / 100.0 && total > wanted);
+        if let Some(limit) = reached.filter(|_| sides.contains(&Side::Above)) {
+            let limit = figure(limit);
+            return Verdict::total(
+                total,
+                format!("{says}, which reaches the limit of {limit} %: {aim} at once"),
+            )
+            .urgent();
         }
-        if may_up && above.fires() {
-            return if total > wanted {
-                Verdict::total(total, format!("{says}; {}: {}", above.past(), aim()))
+        let mut waits = String::new();
+        for side in sides {
+            let lapse = Lapse::new(*side, &timeline, self, window_ms);
+            if lapse.fires() {
+                return match side {
+                    Side::Above if total <= wanted => Verdict::hold(format!(
+                        "{says}; {}, but {aim}, and {wanted} are wanted already",
+                        lapse.past()
+                    )),
+                    Side::Below if total >= wanted => Verdict::hold(format!(
+                        "{says}; {}, but {aim}, and only {wanted} are wanted",
+                        lapse.past()
+                    )),
+                    Side::Above | Side::Below => {
+                        Verdict::total(total, format!("{says}; {}: {aim}", lapse.past()))
+                    }
+                };
+            }
+            waits = if waits.is_empty() {
+                lapse.waits()
             } else {
-                Verdict::hold(format!(
-                    "{says}; {}, but {}, and {wanted} are wanted already",
-                    above.past(),
-                    aim()
-                ))
+                format!("{waits}, {}", lapse.waits())
             };
         }
-        if may_down && below.fires() {
-            return if total < wanted {
-                Verdict::total(total, format!("{says}; {}: {}", below.past(), aim()))
-            } else {
-                Verdict::hold(format!(
-                    "{says}; {}, but {}, and only {wanted} are wanted",
-                    below.past(),
-                    aim()
-                ))
-            };
-        }
-        let waits = match observation.direction {
-            Direction::Up => above.waits(),
-            Direction::Down => below.waits(),
-            Direction::Both => format!("{}, {}", above.waits(), below.waits()),
-        };
         Verdict::hold(format!("{says}; {waits}"))
     }
 }
 
-/// How long the utilisation was on one side of the target.
-struct Lapse<'a> {
-    word: &'static str,
-    bound: f64,
-    ms: u64,
-    /// What it is held against, and the milliseconds looked back.
-    rule: (&'a Parameters, u64),
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Above,
+    Below,
 }
 
-impl Lapse<'_> {
-    fn needed_ms(&self) -> u64 {
-        (self.rule.0.threshold * self.rule.1 as f64 / 100.0).ceil() as u64
+/// How long the utilisation was on one side of the target, in texts for the reason.
+struct Lapse {
+    ms: u64,
+    needed_ms: u64,
+    /// `above 70 %`.
+    place: String,
+    window_ms: u64,
+}
+
+impl Lapse {
+    fn new(side: Side, timeline: &Timeline, rule: &Parameters, window_ms: u64) -> Self {
+        let bound = rule.usage / 100.0;
+        let (word, ms) = match side {
+            Side::Above => ("above", timeline.above_ms(bound)),
+            Side::Below => ("below", timeline.below_ms(bound)),
+        };
+        Self {
+            ms,
+            needed_ms: (rule.threshold * window_ms as f64 / 100.0).ceil() as u64,
+            place: format!("{word} {} %", figure(rule.usage)),
+            window_ms,
+        }
     }
 
     fn fires(&self) -> bool {
-        self.ms > 0 && self.ms >= self.needed_ms()
+        self.ms > 0 && self.ms >= self.needed_ms
     }
 
     fn past(&self) -> String {
-        let (bound, for_, of) = (figure(self.bound), seconds(self.ms), seconds(self.rule.1));
+        let (ms, window, needed) = (seconds(self.ms), seconds(self.window_ms), seconds(self.needed_ms));
         format!(
-            "{} {bound} % for {for_} s of the last {of} s ({} s needed)",
-            self.word,
-            seconds(self.needed_ms())
+            "{} for {ms} s of the last {window} s ({needed} s needed)",
+            self.place
         )
     }
 
     fn waits(&self) -> String {
-        let (bound, for_, of) = (figure(self.bound), seconds(self.ms), seconds(self.rule.1));
+        let (ms, window, needed) = (seconds(self.ms), seconds(self.window_ms), seconds(self.needed_ms));
         format!(
-            "{} {bound} % for {for_} of the needed {} s of the last {of} s",
-            self.word,
-            seconds(self.needed_ms())
+            "{} for {ms} of the needed {needed} s of the last {window} s",
+            self.place
         )
     }
 }

@@ -32,19 +32,20 @@ impl Held {
 }
 
 impl Timeline {
-    /// The timeline called `name` in sentences. `span` is the time that is looked back from now, and now.
-    pub(crate) fn new(name: &str, points: Vec<(u64, Option<f64>)>, span: (u64, u64), period_ms: u64) -> Self {
-        let (window_ms, now_ms) = span;
-        let since_ms = now_ms.saturating_sub(window_ms);
-        let mut points = points;
-        // A value that isn't a number is one that wasn't measured.
-        points
-            .iter_mut()
-            .for_each(|(_, value)| *value = value.filter(|value| value.is_finite()));
+    /// The timeline called `name` in sentences, from `points` in the order of time.
+    pub(crate) fn new(
+        name: &str,
+        points: impl Iterator<Item = (u64, Option<f64>)>,
+        (window_ms, now_ms): (u64, u64),
+        period_ms: u64,
+    ) -> Self {
         Self {
             name: name.to_owned(),
-            points,
-            since_ms,
+            // A value that isn't a number is one that wasn't measured.
+            points: points
+                .map(|(at_ms, value)| (at_ms, value.filter(|value| value.is_finite())))
+                .collect(),
+            since_ms: now_ms.saturating_sub(window_ms),
             now_ms,
             hold_ms: period_ms.saturating_mul(2),
         }
@@ -189,11 +190,8 @@ mod tests {
 
     /// The last 100 s, sampled each 10 s.
     fn timeline(points: &[(u64, f64)]) -> Timeline {
-        let points = points
-            .iter()
-            .map(|&(at_ms, value)| (at_ms * 1_000, Some(value)))
-            .collect();
-        Timeline::new("it", points, (100_000, 1_000_000), 10_000)
+        let points = points.iter().map(|&(at_ms, value)| (at_ms * 1_000, Some(value)));
+        Timeline::new("it", points.into_iter(), (100_000, 1_000_000), 10_000)
     }
 
     #[test]
@@ -224,7 +222,7 @@ mod tests {
             (990_000, Some(f64::NAN)),
             (1_000_000, None),
         ];
-        let seen = Timeline::new("it", points, (100_000, 1_000_000), 10_000);
+        let seen = Timeline::new("it", points.into_iter(), (100_000, 1_000_000), 10_000);
         assert_eq!((seen.known_ms(), seen.mean().unwrap()), (10_000, 5.0));
         assert!(seen.latest().is_err());
         let none = timeline(&[]);
@@ -279,7 +277,7 @@ mod tests {
             let mut points: Vec<_> =
                 values.iter().enumerate().map(|(index, &value)| (at(index as u64), Some(value.into()))).collect();
             points.push((now, Some(99.0)));
-            let seen = Timeline::new("it", points, (count * period * 1_000, now), period * 1_000);
+            let seen = Timeline::new("it", points.into_iter(), (count * period * 1_000, now), period * 1_000);
             let share = |matching: usize| matching as f64 / count as f64;
             let above = values.iter().filter(|&&value| value > bound).count();
             let below = values.iter().filter(|&&value| value < bound).count();
@@ -296,7 +294,7 @@ mod tests {
                 (1_000_000 + seconds * 1_000, Some(start + slope * seconds as f64))
             });
             let now = 1_000_000 + 10_000 * (count - 1);
-            let seen = Timeline::new("it", points.collect(), (900_000, now), 10_000);
+            let seen = Timeline::new("it", points, (900_000, now), 10_000);
             prop_assert!((seen.slope().unwrap() - slope).abs() < 1e-6);
         }
 
@@ -307,7 +305,7 @@ mod tests {
         ) {
             // Times may even run backwards: nothing may panic, no share may exceed one.
             let is_sorted = points.is_sorted_by_key(|point| point.0);
-            let seen = Timeline::new("it", points, (1_000_000, 2_000_000), 10_000);
+            let seen = Timeline::new("it", points.into_iter(), (1_000_000, 2_000_000), 10_000);
             if is_sorted {
                 prop_assert!((0.0..=1.0).contains(&(seen.share_above(bound) + seen.share_below(bound))));
             }
