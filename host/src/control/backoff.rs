@@ -1,0 +1,101 @@
+//! Creation that keeps failing is tried less and less often, and says why.
+
+use maestro_core::room::Room;
+use maestro_core::time::{Span, Timestamp};
+
+/// The first pause.
+const FIRST: Span = Span::from_secs(1);
+
+/// The longest pause: a mended image or a freed port is noticed within a minute.
+const LONGEST: Span = Span::from_secs(60);
+
+/// Holds creation back after failures, each time twice as long.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    failing: Option<Failing>,
+}
+
+#[derive(Debug)]
+struct Failing {
+    since: Timestamp,
+    until: Timestamp,
+    pause: Span,
+    reason: String,
+}
+
+impl Backoff {
+    /// Takes down a failure. Those that come while creation is held already are of the same batch and prolong
+    /// nothing.
+    pub(super) fn fail(&mut self, reason: String, now: Timestamp) {
+        let pause = match &self.failing {
+            Some(failing) if now < failing.until => return,
+            Some(failing) => failing.pause.times(2).min(LONGEST),
+            None => FIRST,
+        };
+        self.failing = Some(Failing {
+            since: now,
+            until: now + pause,
+            pause,
+            reason,
+        });
+    }
+
+    /// Begins anew, as after a change of what is created.
+    pub(super) fn reset(&mut self) {
+        self.failing = None;
+    }
+
+    /// Ends the pauses once a room that was created after the last failure has reported.
+    pub(super) fn mend<'r>(&mut self, mut rooms: impl Iterator<Item = &'r Room>) {
+        let Some(failing) = &self.failing else { return };
+        if rooms.any(|room| room.created_at() > failing.since && room.reports.last.is_some()) {
+            self.failing = None;
+        }
+    }
+
+    /// Until when nothing is created, by the clock that failures were told by.
+    pub(super) fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.failing.as_ref()?.until;
+        (now < until).then_some(until)
+    }
+
+    /// Why creation fails, for as long as it has not succeeded since.
+    pub(super) fn reason(&self) -> Option<&str> {
+        self.failing.as_ref().map(|failing| failing.reason.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_ms(secs * 1_000)
+    }
+
+    #[test]
+    fn pauses_double_up_to_a_minute_and_end_with_a_success() {
+        let mut backoff = Backoff::default();
+        let mut now = at(0);
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            backoff.fail("no ports".to_owned(), now);
+            let until = backoff.held_until(now).unwrap();
+            pauses.push(until.since(now).ms() / 1_000);
+            now = until;
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        backoff.reset();
+        assert_eq!(backoff.held_until(now), None);
+        assert_eq!(backoff.reason(), None);
+    }
+
+    #[test]
+    fn failures_of_one_batch_count_once() {
+        let mut backoff = Backoff::default();
+        backoff.fail("first".to_owned(), at(10));
+        backoff.fail("second".to_owned(), at(10));
+        assert_eq!(backoff.held_until(at(10)), Some(at(11)));
+        assert_eq!(backoff.reason(), Some("first"));
+    }
+}

@@ -1,0 +1,237 @@
+//! What the cluster shows becomes facts of the rooms.
+//!
+//! A list is compared with the mirror: unknown rooms of ours are adopted, phases and addresses written, and what is
+//! missing is absent, but only if its create returned before the list began. Both times of that comparison are the
+//! registry's. Nothing here decides what to do about it.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use maestro_core::names::{RoomId, SchedulerName, Version};
+use maestro_core::room::{Intent, Origin, Phase, Room, Seen};
+use maestro_core::time::{Span, Timestamp};
+
+use super::Error;
+use super::mirror::Mirror;
+use crate::cluster::{Cluster, Object};
+use crate::registry::{Fence, Registry};
+
+/// Writes to the registry under way at once: enough to hide a network's latency, too few to crowd out reports.
+const WRITES: usize = 16;
+
+/// Time between two lists that nothing but nudges ask for: a burst of starting rooms is one list, not one each.
+const CALM: Span = Span::from_ms(200);
+
+/// The cluster as the last list showed it.
+#[derive(Debug)]
+pub(super) struct View {
+    /// What the list had.
+    pub(super) objects: BTreeMap<RoomId, Object>,
+    /// The registry's time before the last list was begun; `None` before the first since take-over or loss.
+    pub(super) begun: Option<Timestamp>,
+    every: Span,
+    nudged: bool,
+    listed_at: Option<Timestamp>,
+}
+
+/// What one list means for the registry.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Findings {
+    /// Rooms of ours that the registry does not know.
+    pub(super) unknown: Vec<(RoomId, Version)>,
+    /// Facts that differ from the registry's.
+    pub(super) seen: Vec<(RoomId, Seen)>,
+    /// Rooms that ended before they ever reported, and why.
+    pub(super) stillborn: Vec<String>,
+    /// Rooms that can't start for an error of their specification, and which.
+    pub(super) stuck: Vec<String>,
+}
+
+/// What a look at the cluster brought.
+#[derive(Debug)]
+pub(super) struct Looked {
+    /// Whether anything was written to the registry.
+    pub(super) has_changed: bool,
+    /// Rooms that ended before they ever reported, and why.
+    pub(super) stillborn: Vec<String>,
+    /// Rooms that can't start for an error of their specification, and which.
+    pub(super) stuck: Vec<String>,
+}
+
+/// Reasons of a pending room that only a change of its specification mends; those that the older system knew.
+const STUCK: [&str; 7] = [
+    "CrashLoopBackOff",
+    "CreateContainerConfigError",
+    "ErrImageNeverPull",
+    "ErrImagePull",
+    "ErrImagePullBackOff",
+    "ImagePullBackOff",
+    "InvalidImageName",
+];
+
+impl View {
+    /// A view that lists at least each `every`.
+    pub(super) fn new(every: Span) -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            begun: None,
+            every,
+            nudged: false,
+            listed_at: None,
+        }
+    }
+
+    /// Asks for a list soon.
+    pub(super) fn nudge(&mut self) {
+        self.nudged = true;
+    }
+
+    /// Makes everything wait for a new list: a take-over, or a registry that lost its memory.
+    pub(super) fn distrust(&mut self) {
+        self.begun = None;
+        self.listed_at = None;
+    }
+
+    /// When the next list is due.
+    pub(super) fn next_at(&self) -> Timestamp {
+        match (self.listed_at, self.nudged) {
+            (None, _) => Timestamp::default(),
+            (Some(at), true) => at + CALM,
+            (Some(at), false) => at + self.every,
+        }
+    }
+
+    /// Lists the cluster and writes what is new.
+    pub(super) async fn look(
+        &mut self,
+        ports: (&dyn Registry, &dyn Cluster),
+        fence: &Fence,
+        mirror: &Mirror,
+        now: Timestamp,
+    ) -> Result<Looked, Error> {
+        let (registry, cluster) = ports;
+        let begun = mirror.now;
+        let objects = cluster.list(&fence.scheduler).await;
+        let objects = objects.map_err(Error::cluster("list the rooms"))?;
+        let findings = compare(&fence.scheduler, &objects, mirror, begun);
+        let looked = Looked {
+            has_changed: !(findings.unknown.is_empty() && findings.seen.is_empty()),
+            stillborn: findings.stillborn.clone(),
+            stuck: findings.stuck.clone(),
+        };
+        record(registry, fence, findings).await?;
+        self.objects = objects.into_iter().map(|o| (o.room.clone(), o)).collect();
+        self.begun = Some(begun);
+        self.listed_at = Some(now);
+        self.nudged = false;
+        Ok(looked)
+    }
+}
+
+async fn record(registry: &dyn Registry, fence: &Fence, findings: Findings) -> Result<(), Error> {
+    if !findings.unknown.is_empty() {
+        let adopted = registry.adopt(fence, &findings.unknown).await;
+        adopted.map_err(Error::registry("adopt rooms"))?;
+    }
+    stream::iter(findings.seen)
+        .map(|(room, seen)| async move {
+            match registry.observe(fence, &room, seen).await {
+                // Removed meanwhile by its own last report: nothing to write it to.
+                Ok(()) | Err(crate::registry::Error::UnknownRoom(_)) => Ok(()),
+                Err(error) => Err(Error::registry("write what the cluster shows")(error)),
+            }
+        })
+        .buffer_unordered(WRITES)
+        .try_collect()
+        .await
+}
+
+/// What a list begun at `begun` means.
+fn compare(scheduler: &SchedulerName, objects: &[Object], mirror: &Mirror, begun: Timestamp) -> Findings {
+    let mut findings = Findings::default();
+    let mut missing: BTreeMap<&RoomId, &Room> = mirror.rooms.iter().collect();
+    for object in objects.iter().filter(|o| o.room.belongs_to(scheduler)) {
+        let known = missing.remove(&object.room);
+        // A room that registered itself knows its token, not its version.
+        let is_unknown =
+            known.is_none_or(|room| room.origin == Origin::Adopted && room.version != object.version);
+        if is_unknown {
+            findings.unknown.push((object.room.clone(), object.version));
+        }
+        if let Some(room) = known {
+            findings.stillborn.extend(stillborn(room, &object.phase));
+        }
+        findings.stuck.extend(stuck(object));
+        let seen = Seen {
+            phase: object.phase.clone(),
+            node: object.node.clone(),
+            addresses: object.addresses.clone(),
+            ports: object.ports.clone(),
+        };
+        if known.is_none_or(|room| is_news(room, &seen)) {
+            findings.seen.push((object.room.clone(), seen));
+        }
+    }
+    for room in missing
+        .into_values()
+        .filter(|room| is_news_that_absent(room, begun))
+    {
+        let seen = Seen {
+            phase: Phase::Absent { at: begun },
+            node: None,
+            addresses: Vec::new(),
+            ports: Vec::new(),
+        };
+        findings.seen.push((room.id.clone(), seen));
+    }
+    findings
+}
+
+fn is_news_that_absent(room: &Room, begun: Timestamp) -> bool {
+    room.is_absence_proven_by(begun) && !matches!(room.phase, Phase::Absent { .. })
+}
+
+/// Whether the registry would learn something. An end is an end: a second look at it says nothing new.
+fn is_news(room: &Room, seen: &Seen) -> bool {
+    if matches!(room.phase, Phase::Exited { .. }) {
+        return false;
+    }
+    room.phase != seen.phase
+        || room.node != seen.node
+        || room.addresses != seen.addresses
+        || room.ports != seen.ports
+}
+
+/// A room that nobody asked to go and that ended before it ever reported: creation is what fails.
+fn stillborn(room: &Room, phase: &Phase) -> Option<String> {
+    let is_wanted = match room.intent {
+        Intent::Keep | Intent::Allocated { .. } => true,
+        Intent::Draining { .. } | Intent::Stopping { .. } => false,
+    };
+    let is_new = !matches!(room.phase, Phase::Exited { .. } | Phase::Absent { .. });
+    let Phase::Exited { code, reason, .. } = phase else {
+        return None;
+    };
+    if !is_wanted || !is_new || room.reports.last.is_some() || room.origin == Origin::Adopted {
+        return None;
+    }
+    let code = code.map(|code| format!(" with code {code}")).unwrap_or_default();
+    let reason = match reason.as_str() {
+        "" => String::new(),
+        reason => format!(": {reason}"),
+    };
+    Some(format!("{} ended{code} before it was ready{reason}", room.id))
+}
+
+fn stuck(object: &Object) -> Option<String> {
+    match &object.phase {
+        Phase::Pending { reason } if STUCK.contains(&reason.as_str()) => {
+            Some(format!("{} can't start: {reason}", object.room))
+        }
+        Phase::Pending { .. }
+        | Phase::Unseen
+        | Phase::Running { .. }
+        | Phase::Exited { .. }
+        | Phase::Absent { .. } => None,
+    }
+}
