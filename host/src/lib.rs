@@ -5,5 +5,6 @@ pub mod telemetry;
 pub mod tasks;
 pub mod registry;
 pub mod cluster;
+pub mod room;
 pub mod store;
 pub mod control;

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
 use maestro_core::names::RoomId;
 use maestro_core::room::OpenPort;
-use maestro_core::scheduler::{Port, PortRange, Protocol};
+use maestro_core::scheduler::{Port, PortRange};
 
 /// Which room has which port.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ impl Ports {
     ) -> Result<Vec<OpenPort>, String> {
         let mut open = Vec::with_capacity(wanted.len());
         for port in wanted {
-            match self.free(range, port.protocol) {
+            match self.free(range) {
                 Some(number) => {
                     self.taken.insert(number, room.clone());
                     open.push(OpenPort {
@@ -62,7 +62,7 @@ impl Ports {
         self.taken.retain(|_, holder| holder != room);
     }
 
-    fn free(&mut self, range: PortRange, protocol: Protocol) -> Option<u16> {
+    fn free(&mut self, range: PortRange) -> Option<u16> {
         let from = if (range.start..=range.end).contains(&self.next) {
             self.next
         } else {
@@ -70,25 +70,24 @@ impl Ports {
         };
         let found = (from..=range.end)
             .chain(range.start..from)
-            .find(|port| !self.taken.contains_key(port) && is_free(*port, protocol))?;
+            .find(|port| !self.taken.contains_key(port) && is_free(*port))?;
         self.next = found.checked_add(1).unwrap_or(range.start);
         Some(found)
     }
 }
 
-/// Whether a program could listen there now.
-fn is_free(port: u16, protocol: Protocol) -> bool {
+/// Whether a program could listen there now, over either protocol: a room is only told the number, and may use it
+/// for both.
+fn is_free(port: u16) -> bool {
     let address = (Ipv4Addr::UNSPECIFIED, port);
-    match protocol {
-        Protocol::Tcp => TcpListener::bind(address).is_ok(),
-        Protocol::Udp => UdpSocket::bind(address).is_ok(),
-    }
+    TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use maestro_core::names::SchedulerName;
+    use maestro_core::scheduler::Protocol;
 
     fn room(suffix: u32) -> RoomId {
         RoomId::new(&SchedulerName::parse("pong").unwrap(), suffix)
@@ -102,27 +101,20 @@ mod tests {
         }
     }
 
-    /// Three ports that are free now; whoever takes one of them in the meantime makes a test fail, so they are
-    /// held until the test begins.
-    fn range() -> PortRange {
-        loop {
-            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-            let start = socket.local_addr().unwrap().port();
-            let rest: Vec<_> = (1..3)
-                .filter_map(|i| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, start.checked_add(i)?)).ok())
-                .collect();
-            if rest.len() == 2 {
-                return PortRange {
-                    start,
-                    end: start + 2,
-                };
-            }
+    /// Three ports in a row that nobody uses, far from those that the system gives to others. Each test looks from
+    /// somewhere else, because a look takes a port for a moment.
+    fn range(from: u16) -> PortRange {
+        let start = (from..from + 300).find(|start| (0..3).all(|i| is_free(start + i)));
+        let start = start.unwrap();
+        PortRange {
+            start,
+            end: start + 2,
         }
     }
 
     #[test]
     fn rooms_never_share_a_port_and_give_theirs_back() {
-        let range = range();
+        let range = range(23_000);
         let mut ports = Ports::default();
         let (a, b) = (port("a"), port("b"));
         let first = ports.take(&room(1), &[&a, &b], range).unwrap();
@@ -136,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_room_gets_all_its_ports_or_none() {
-        let range = range();
+        let range = range(23_300);
         let mut ports = Ports::default();
         let wanted = port("a");
         ports.take(&room(1), &[&wanted, &wanted], range).unwrap();
@@ -146,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_port_in_use_by_somebody_else_is_passed_over() {
-        let range = range();
+        let range = range(23_600);
         let _held = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, range.start)).unwrap();
         let mut ports = Ports::default();
         let wanted = port("a");
