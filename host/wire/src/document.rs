@@ -112,6 +112,9 @@ pub fn read(text: &str) -> Result<Vec<Document>, Problems> {
         return Ok(documents);
     }
     report.problems.extend(fault);
+    report
+        .problems
+        .sort_by_key(|problem| (problem.line, problem.column));
     Err(Problems {
         list: report.problems,
         left_out: report.left_out,

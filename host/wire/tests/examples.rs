@@ -47,3 +47,76 @@ fn places_of_policies_are_known_after_reading() {
     );
     insta::assert_snapshot!(problem.show("pong.yaml", PONG));
 }
+
+#[test]
+fn aliases_stand_for_their_values() {
+    let text = "
+name: &name pong
+game: *name
+containers:
+  - &game {name: game, image: 'pong:1', requests: &size {cpu: 1}, limits: *size}
+autoscaling: {min: &few 2, max: *few}
+";
+    let document = only(text);
+    assert_eq!(document.scheduler.game, "pong");
+    assert_eq!(document.scheduler.autoscaling.max, Some(2));
+    let container = &document.scheduler.template.containers[0];
+    assert_eq!(container.limits, container.requests);
+}
+
+#[test]
+fn keys_at_their_defaults_may_be_left_out_or_empty() {
+    let short = only("{name: pong, game: pong, image: 'pong:1', autoscaling: {}}").scheduler;
+    let text = "
+name: pong
+game: pong
+image: pong:1
+imagePullPolicy: Always
+ports: []
+env:
+cmd: ~
+requests: {cpu: '', memory: null}
+limits:
+containers: []
+affinity: ''
+toleration: ''
+portRange: null
+shutdownTimeout: 30s
+occupiedTimeout: 0
+initializationTimeout: 2m
+pingTimeout: 90
+allocationTimeout: 300s
+drainingTimeout: 1m60s
+lostTimeout: 1h
+preventRoomsCreationWithError: yes
+authorizedUsers: []
+forwarders: {grpc: }
+autoscaling:
+  min: 0
+  max: 0
+  enablePanicScale: false
+  up: {cooldown: 600, metricsTrigger: []}
+  down:
+  policies: []
+";
+    let long = only(text);
+    assert_eq!(long.scheduler, short);
+    assert_eq!(long.warnings, []);
+    assert_eq!(short.autoscaling.triggers, []);
+}
+
+/// The document that `deploy/examples/README.md` shows for autoscaling.
+#[test]
+fn the_readme_shows_a_document_that_reads() {
+    let readme = include_str!("../../../deploy/examples/README.md");
+    let shown = readme
+        .split("```yaml")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .unwrap();
+    let text = format!("name: pong\ngame: pong\nimage: pong:1\nrequests: {{cpu: 1}}\n{shown}");
+    let triggers = only(&text).scheduler.autoscaling.triggers;
+    let ids: Vec<&str> = triggers.iter().map(|trigger| trigger.id.as_str()).collect();
+    assert_eq!(ids, ["up[0]", "up[1]", "down[0]", "policies[0]"]);
+    assert_eq!(triggers[1].parameters, r#"{"perRoom":4}"#);
+}

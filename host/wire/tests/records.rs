@@ -1,5 +1,7 @@
 //! Stored encodings: what is written reads back as it was, and no bytes whatsoever make a reader panic.
 
+#![allow(clippy::unwrap_used, reason = "generators make valid names only")]
+
 use maestro_core::decision::{Actor, Clamp, Counts, Decision, Rule};
 use maestro_core::names::{Digest, PolicyName, Version};
 use maestro_core::scheduler::{Direction, Mode};

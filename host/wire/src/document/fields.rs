@@ -299,11 +299,17 @@ impl<'t> Fields<'t> {
         (!at.is_null()).then_some(at)
     }
 
-    /// The value of `key`, or a problem that says what it is needed for.
+    /// The value of `key`, or a problem that says what it is for.
     pub(super) fn required(&self, key: &str, purpose: &str, report: &mut Report) -> Option<At<'t>> {
         let found = self.get(key);
         if found.is_none() {
-            report.add(self.missing(key, purpose));
+            report.add(match self.entries.iter().find(|entry| entry.key == key) {
+                Some(entry) => {
+                    let message = format!("expected {purpose}, found nothing");
+                    Problem::new(entry.key_at, &join(&self.path, key), message)
+                }
+                None => self.missing(key, purpose),
+            });
         }
         found
     }
@@ -317,16 +323,16 @@ impl<'t> Fields<'t> {
 /// Where keys belong that are easily written a level too high or too low.
 const HOMES: [(&str, &[&str]); 5] = [
     (
-        "autoscaling",
+        "`autoscaling`",
         &["min", "max", "up", "down", "policies", "enablePanicScale"],
     ),
     (
-        "autoscaling.up` or `autoscaling.down",
+        "`autoscaling.up` or `autoscaling.down`",
         &["cooldown", "metricsTrigger", "trigger"],
     ),
-    ("an entry of `metricsTrigger", &["threshold", "usage", "limit"]),
-    ("an entry of `ports", &["containerPort", "protocol"]),
-    ("an entry of `env", &["value", "valueFrom"]),
+    ("an entry of `metricsTrigger`", &["threshold", "usage", "limit"]),
+    ("an entry of `ports`", &["containerPort", "protocol"]),
+    ("an entry of `env`", &["value", "valueFrom"]),
 ];
 
 /// What an unknown key most likely was meant to be.
@@ -335,7 +341,7 @@ fn hint_for(key: &str, known: &[&str]) -> Option<String> {
         return Some("Maestro picks the host's port itself".to_owned());
     }
     if let Some((home, _)) = HOMES.iter().find(|(_, keys)| keys.contains(&key)) {
-        return Some(format!("it belongs under `{home}`"));
+        return Some(format!("it belongs under {home}"));
     }
     nearest(key, known.iter().copied()).map(|name| format!("did you mean `{name}`?"))
 }

@@ -160,7 +160,7 @@ pub(super) enum QuantityError {
     Form,
     /// Zero or negative.
     NotPositive,
-    /// More than 2^63 − 1, the greatest that Kubernetes knows.
+    /// More than a million cores, or than the 2^63 − 1 bytes that Kubernetes knows.
     TooLarge,
     /// Less than a thousandth of a core.
     TooFine,
@@ -170,9 +170,12 @@ pub(super) enum QuantityError {
 pub(super) fn cpu_milli(text: &str) -> Result<u64, QuantityError> {
     let (milli, remainder) = quantity(text, 1_000)?;
     if remainder {
-        Err(QuantityError::TooFine)
-    } else {
-        bounded(milli)
+        return Err(QuantityError::TooFine);
+    }
+    // A million cores are more than any room gets; a suffix of memory by mistake makes more than that.
+    match bounded(milli)? {
+        1_000_000_001.. => Err(QuantityError::TooLarge),
+        milli => Ok(milli),
     }
 }
 
@@ -192,10 +195,16 @@ fn bounded(amount: u128) -> Result<u64, QuantityError> {
 
 /// `text` × `scale`, and whether a fraction was cut off.
 fn quantity(text: &str, scale: u128) -> Result<(u128, bool), QuantityError> {
-    if let Some(rest) = text.strip_prefix('-') {
-        return Err(quantity(rest, scale).err().unwrap_or(QuantityError::NotPositive));
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let amount = unsigned_quantity(unsigned, scale)?;
+    if text.starts_with('-') {
+        Err(QuantityError::NotPositive)
+    } else {
+        Ok(amount)
     }
-    let text = text.strip_prefix('+').unwrap_or(text);
+}
+
+fn unsigned_quantity(text: &str, scale: u128) -> Result<(u128, bool), QuantityError> {
     let end = text.find(|c: char| !digit(c) && c != '.').unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
@@ -248,4 +257,128 @@ fn suffix_of(suffix: &str) -> Option<(u128, u128)> {
         .checked_pow(exponent.unsigned_abs())
         .filter(|_| exponent.abs() <= 18)?;
     Some(if exponent < 0 { (1, power) } else { (power, 1) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_means_what_json_and_yaml_1_2_say() {
+        let check = |texts: &[&str], expected: Kind| {
+            for text in texts {
+                assert_eq!(kind(text), expected, "{text}");
+            }
+        };
+        check(&["", "~", "null"], Kind::Null);
+        check(&["true", "True"], Kind::Bool(true));
+        check(
+            &["0", "7", "-7", "+7", "123456789012345678901234567890"],
+            Kind::Whole,
+        );
+        check(&["0.5", ".5", "5.", "-1.5e-3", "1e3", "1E+3"], Kind::Float);
+        check(
+            &[
+                "0123", "-00", "1_000", "0x1F", "0o17", "0b1", "yes", "Off", ".inf", "-.INF", ".nan",
+            ],
+            Kind::Unclear,
+        );
+        check(
+            &[
+                "a",
+                "-",
+                "+",
+                ".",
+                "-.",
+                "..",
+                "1.2.3",
+                "1e",
+                "e3",
+                "1h",
+                "1:30",
+                "2026-11-23",
+                "0x",
+                "1__a",
+                "nullx",
+                "100m",
+            ],
+            Kind::Text,
+        );
+    }
+
+    #[test]
+    fn durations_are_seconds_or_carry_units() {
+        let check =
+            |text: &str, expected: Option<u64>| assert_eq!(duration(text).map(Span::ms), expected, "{text}");
+        check("0", Some(0));
+        check("90", Some(90_000));
+        check("90s", Some(90_000));
+        check("5m", Some(300_000));
+        check("1h30m", Some(5_400_000));
+        check("30m1h", Some(5_400_000));
+        check("1d2h3m4s5ms", Some(93_784_005));
+        check("1500ms", Some(1_500));
+        for bad in [
+            "",
+            "s",
+            "1",
+            "-1",
+            "+1",
+            "1.5h",
+            "1h1h",
+            "1x",
+            "1 h",
+            "h1",
+            "1h1",
+            "99999999999999999999",
+        ] {
+            let expected = (bad == "1").then_some(1_000);
+            check(bad, expected);
+        }
+        check("18446744073709551615", None);
+        check("300000000000000d", None);
+    }
+
+    #[test]
+    fn amounts_are_those_of_kubernetes() {
+        use QuantityError::{Form, NotPositive, TooFine, TooLarge};
+        let cpu = |text: &str, expected| assert_eq!(cpu_milli(text), expected, "{text}");
+        cpu("1", Ok(1_000));
+        cpu("1000m", Ok(1_000));
+        cpu("0.5", Ok(500));
+        cpu(".5", Ok(500));
+        cpu("2.", Ok(2_000));
+        cpu("+1", Ok(1_000));
+        cpu("1e1", Ok(10_000));
+        cpu("5E-1", Ok(500));
+        cpu("0.001", Ok(1));
+        cpu("1k", Ok(1_000_000));
+        cpu("0", Err(NotPositive));
+        cpu("-1", Err(NotPositive));
+        cpu("-x", Err(Form));
+        cpu("0.0001", Err(TooFine));
+        cpu("1.5m", Err(TooFine));
+        cpu("2M", Err(TooLarge));
+        for bad in [
+            "", ".", "m", "1 m", "1mm", "1..5", "1.5.2", "--1", "1e", "1e999", "0x10", "1_0", "½",
+        ] {
+            cpu(bad, Err(Form));
+        }
+        let memory = |text: &str, expected| assert_eq!(memory_bytes(text), expected, "{text}");
+        memory("1", Ok(1));
+        memory("128Mi", Ok(128 << 20));
+        memory("1Gi", Ok(1 << 30));
+        memory("1.5Gi", Ok(3 << 29));
+        memory("1G", Ok(1_000_000_000));
+        memory("129e6", Ok(129_000_000));
+        memory("0.1Ki", Ok(103));
+        memory("1500m", Ok(2));
+        memory("7Ei", Ok(7 << 60));
+        memory("8Ei", Err(TooLarge));
+        memory("9223372036854775807", Ok(u64::MAX >> 1));
+        memory("9223372036854775808", Err(TooLarge));
+        memory("999999999999999999999999Ei", Err(TooLarge));
+        memory("1000000000000000000000000000", Err(TooLarge));
+        memory("0Gi", Err(NotPositive));
+    }
 }

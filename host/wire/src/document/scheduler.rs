@@ -55,7 +55,7 @@ pub(super) fn read(root: &At<'_>, report: &mut Report) -> Option<(Scheduler, Vec
     let template = room_template(&fields, name.as_ref().map_or("", SchedulerName::as_str), report);
     let deadlines = deadlines(&fields, report);
     let section = fields
-        .required("autoscaling", "how many rooms there shall be", report)
+        .required("autoscaling", "the number of rooms there shall be", report)
         .and_then(|at| autoscaling::read(&at, &template.containers, report));
     let forwarders = fields
         .get("forwarders")

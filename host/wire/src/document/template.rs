@@ -47,7 +47,7 @@ pub(super) fn containers(fields: &Fields<'_>, name: &str, report: &mut Report) -
             continue;
         };
         let mut name = String::new();
-        if let Some(at) = fields.required("name", "a container needs a name", report)
+        if let Some(at) = fields.required("name", "the container's name", report)
             && let Some(text) = dns_label(&at, 63, report)
         {
             if let Some(first) = names.insert(text, at.path.clone()) {
@@ -145,7 +145,7 @@ fn port(item: &At<'_>, used: &mut Used, report: &mut Report) -> Option<Port> {
         .required("protocol", "TCP or UDP", report)
         .and_then(|at| choice(&at, &[("TCP", Protocol::Tcp), ("UDP", Protocol::Udp)], report));
     let name = fields
-        .required("name", "a port needs a name", report)
+        .required("name", "the port's name", report)
         .and_then(|at| port_name(&at, used, report));
     let (number, protocol) = (number?, protocol?);
     if let Some(at) = number_at
@@ -249,9 +249,13 @@ fn quantity(at: &At<'_>, parse: Parse, examples: &str, report: &mut Report) -> O
 
 /// `128MB`, `1gb`, `512 Mi`: units that people write and Kubernetes does not know.
 fn meant_quantity(text: &str, parse: Parse) -> Option<String> {
+    let text: String = text.split_whitespace().collect();
+    if parse(&text).is_ok() {
+        return Some(text);
+    }
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let (number, unit) = text.split_at(end);
-    let unit = unit.trim().to_ascii_lowercase();
+    let unit = unit.to_ascii_lowercase();
     let unit = unit.strip_suffix('b').unwrap_or(&unit);
     let suffix = match unit {
         "k" | "m" | "g" | "t" => unit.to_ascii_uppercase().replace('K', "k"),
@@ -259,7 +263,7 @@ fn meant_quantity(text: &str, parse: Parse) -> Option<String> {
         _ => return None,
     };
     let meant = format!("{number}{suffix}");
-    (meant != text && parse(&meant).is_ok()).then_some(meant)
+    parse(&meant).is_ok().then_some(meant)
 }
 
 /// A limit below its request would be refused by Kubernetes when the first room is created.
@@ -327,7 +331,7 @@ pub(super) fn port_range(at: &At<'_>, needed: usize, report: &mut Report) -> Opt
     let size = usize::from(range.end - range.start) + 1;
     if size < needed {
         report.add(at.problem(format!(
-            "the range holds {size} ports, and one room needs {needed}"
+            "too small: it holds {size}, and one room needs {needed} ports"
         )));
         return None;
     }

@@ -4,6 +4,7 @@
 //! scalars stay text until a field says what it wants. The text comes from anywhere, so that everything here is
 //! bounded: its size, its nesting, its nodes, and what its aliases copy.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput};
@@ -106,7 +107,8 @@ impl Builder {
             return Err(Problem::new(Position { line: 1, column: 1 }, "", message));
         }
         check_characters(text)?;
-        let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(text);
+        let joined = joined_surrogates(text);
+        let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(&joined);
         while let Some(event) = parser.next_event() {
             let (event, span) = event.map_err(|error| syntax(error.info(), *error.marker(), text))?;
             self.take(event, span)?;
@@ -202,10 +204,14 @@ impl Builder {
     fn copy(&mut self, at: Position, anchor: usize) -> Step {
         self.check_key_is_text(at)?;
         let Some((node, weight)) = self.anchors.get(&anchor).cloned() else {
+            let is_inside = self.open.iter().any(|frame| frame.anchor == anchor);
             return Err(Problem::new(
                 at,
                 "",
-                "this alias stands inside the value that it names",
+                match is_inside {
+                    true => "this alias stands inside the value that it names",
+                    false => "this alias names nothing in its own document",
+                },
             ));
         };
         let before = self.weight;
@@ -339,35 +345,90 @@ fn check_characters(text: &str) -> Step {
         .hint("write it as an escape between double quotes"))
 }
 
-/// A mistake of syntax in the parser's words, with a hint for the commonest ones.
+/// JSON writes a character beyond U+FFFF as two escapes, which YAML does not know: `\ud83d\ude00` becomes the
+/// character itself in a text that is JSON.
+fn joined_surrogates(text: &str) -> Cow<'_, str> {
+    let is_json = text.trim_start().starts_with('{');
+    if !is_json || !text.contains("\\u") {
+        return Cow::Borrowed(text);
+    }
+    let mut joined = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(place) = rest.find('\\') {
+        joined.push_str(&rest[..place]);
+        rest = &rest[place..];
+        let pair = surrogate(rest).zip(rest.get(6..).and_then(surrogate));
+        let taken = match pair.and_then(|pair| char::decode_utf16([pair.0, pair.1]).next()?.ok()) {
+            // Two escapes of characters of their own decode as well, to the first of them.
+            Some(c) if c > '\u{ffff}' => {
+                joined.push(c);
+                12
+            }
+            // Any other escape: its backslash and what follows stay, so that `\\u` is not taken for an escape.
+            _ => {
+                let length = rest.chars().take(2).map(char::len_utf8).sum();
+                joined.push_str(&rest[..length]);
+                length
+            }
+        };
+        rest = &rest[taken..];
+    }
+    joined.push_str(rest);
+    Cow::Owned(joined)
+}
+
+/// The number of the escape `\uXXXX` that `text` begins with.
+fn surrogate(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+/// A mistake of syntax in the parser's words, with a guess at what led to it: the parser notices late.
 fn syntax(info: &str, marker: Marker, text: &str) -> Problem {
     let at = position(marker);
     let problem = Problem::new(at, "", format!("this is not valid YAML or JSON: {info}"));
-    let line = text.lines().nth(at.line - 1).unwrap_or_default();
-    let indent = &line[..line.len() - line.trim_start().len()];
-    if indent.contains('\t') {
-        return problem.hint("indent with spaces, not tabs");
+    match guess(at.line, text) {
+        Some(hint) => problem.hint(hint),
+        None => problem,
     }
-    if lacks_parent(text, at.line) {
-        return problem.hint(
-            "this line is indented below a key that already has a value: is a key such as `ports:` missing above it?",
-        );
-    }
-    problem
 }
 
-/// Whether line `number` is indented deeper than the `key: value` before it.
-fn lacks_parent(text: &str, number: usize) -> bool {
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    let is_content = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
-    let Some(line) = text.lines().nth(number - 1).filter(is_content) else {
-        return false;
+fn guess(number: usize, text: &str) -> Option<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let Some(line) = lines.get(number - 1) else {
+        return Some("the text ends too early: is a bracket or a quote left open?".to_owned());
     };
-    let before: Vec<&str> = text.lines().take(number - 1).collect();
-    let Some(above) = before.into_iter().rev().find(is_content) else {
-        return false;
-    };
-    let value = above.split_once(": ").map(|(_, value)| value.trim());
-    indent(line) > indent(above)
-        && value.is_some_and(|value| !value.is_empty() && !value.starts_with(['#', '&', '|', '>']))
+    if line[..indent(line)].contains('\t') {
+        return Some("indent with spaces, not tabs".to_owned());
+    }
+    if !line.matches('"').count().is_multiple_of(2) {
+        return Some("is a quote left open in this line?".to_owned());
+    }
+    let contents: Vec<(usize, &str)> = lines
+        .iter()
+        .enumerate()
+        .map(|(i, line)| (i + 1, *line))
+        .filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+        .collect();
+    let place = contents.iter().position(|(i, _)| *i >= number)?;
+    // Either this line or the one below it hangs below a key that has a value already.
+    let pairs = contents.get(place.saturating_sub(1)..)?.windows(2).take(2);
+    for pair in pairs {
+        let ((_, above), (below, line)) = (pair[0], pair[1]);
+        let value = above.split_once(": ").map_or("", |(_, value)| value.trim_start());
+        let has_value = !value.is_empty() && !value.starts_with(['#', '&', '|', '>', '{', '[']);
+        if has_value && indent(line) > indent(above) {
+            return Some(format!(
+                "line {below} is indented below a key that has a value already: is a key such as `ports:` missing \
+                 above it?"
+            ));
+        }
+    }
+    let (above, line) = *contents.get(place.checked_sub(1)?)?;
+    let is_bare = !line.contains(':') && !line.trim_start().starts_with(['-', '{', '[', '}', ']', '"']);
+    is_bare.then(|| format!("is a `:` missing in line {above}?"))
+}
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start().len()
 }

@@ -23,7 +23,7 @@ pub(super) fn read(at: &At<'_>, report: &mut Report) -> Vec<EnvVar> {
             continue;
         };
         let name = fields
-            .required("name", "a variable needs a name", report)
+            .required("name", "the variable's name", report)
             .and_then(|at| {
                 let name = env_name(&at, report)?;
                 if let Some(first) = names.insert(name.clone(), at.path.clone()) {
