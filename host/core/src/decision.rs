@@ -143,3 +143,49 @@ pub struct Decision {
     /// What the next change waits for, a sentence each.
     pub waits: Vec<String>,
 }
+
+impl Decision {
+    /// Whether this decision changes nothing, and for the same reasons as `earlier`: a row of those is kept as one
+    /// with a count. What passes by itself (time left, fuel, a policy's wording of its figures) makes no difference.
+    pub fn repeats(&self, earlier: &Decision) -> bool {
+        let rules = |decision: &Decision| -> Vec<Rule> {
+            decision
+                .clamps
+                .iter()
+                .map(|clamp| clamp.rule.without_figures())
+                .collect()
+        };
+        self.wanted == self.before
+            && earlier.wanted == self.wanted
+            && earlier.before == self.before
+            && self.plan.is_empty()
+            && earlier.plan.is_empty()
+            && (self.counts, self.version) == (earlier.counts, earlier.version)
+            && (&self.actor, &self.cluster, &self.winner)
+                == (&earlier.actor, &earlier.cluster, &earlier.winner)
+            && (self.mass_silence, self.recovering) == (earlier.mass_silence, earlier.recovering)
+            && rules(self) == rules(earlier)
+            && self.ballots.len() == earlier.ballots.len()
+            && self
+                .ballots
+                .iter()
+                .zip(&earlier.ballots)
+                .all(|(now, then)| now.repeats(then))
+    }
+}
+
+impl Rule {
+    /// The rule itself, without what passes by itself.
+    fn without_figures(&self) -> Rule {
+        match self {
+            Self::Cooldown { .. } => Self::Cooldown { left: Span::ZERO },
+            Self::NoTrust { .. }
+            | Self::Recovering
+            | Self::StepLimit { .. }
+            | Self::Busy
+            | Self::Min
+            | Self::Max
+            | Self::Cap => self.clone(),
+        }
+    }
+}

@@ -99,17 +99,26 @@ impl Sub for Span {
     }
 }
 
-/// Renders as a person would say it: `450 ms`, `2.5 s`, `90 s`, `15 min`, `2 h`.
+/// Renders as a person would say it: `450 ms`, `2.5 s`, `90 s`, `2 min 30 s`, `15 min`, `1 h 5 min`, `3 d 2 h`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0;
         match ms {
             0 => write!(f, "0 s"),
             1..1_000 => write!(f, "{ms} ms"),
-            _ if ms >= 7_200_000 && ms % 3_600_000 == 0 => write!(f, "{} h", ms / 3_600_000),
-            _ if ms >= 120_000 && ms % 60_000 == 0 => write!(f, "{} min", ms / 60_000),
-            _ if ms >= 10_000 || ms % 1_000 == 0 => write!(f, "{} s", ms / 1_000),
-            _ => write!(f, "{:.1} s", self.secs_f64()),
+            1_000..10_000 if ms % 1_000 != 0 => write!(f, "{:.1} s", self.secs_f64()),
+            1_000..120_000 => write!(f, "{} s", ms / 1_000),
+            120_000..3_600_000 => in_two(f, ms / 1_000, (60, "min"), "s"),
+            3_600_000..172_800_000 => in_two(f, ms / 60_000, (60, "h"), "min"),
+            _ => in_two(f, ms / 3_600_000, (24, "d"), "h"),
         }
+    }
+}
+
+/// Writes `count` of the small unit in two units, the second one only when there is something of it.
+fn in_two(f: &mut fmt::Formatter<'_>, count: u64, (size, large): (u64, &str), small: &str) -> fmt::Result {
+    match count % size {
+        0 => write!(f, "{} {large}", count / size),
+        rest => write!(f, "{} {large} {rest} {small}", count / size),
     }
 }

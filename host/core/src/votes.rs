@@ -107,7 +107,7 @@ impl Ballot {
     }
 
     /// The number of rooms that this ballot asks for while `wanted` are wanted; `None` when it abstains.
-    fn total(&self, wanted: u32) -> Option<u32> {
+    pub(crate) fn total(&self, wanted: u32) -> Option<u32> {
         match (&self.outcome, self.direction) {
             (
                 Outcome::Voted {
@@ -140,6 +140,26 @@ impl Ballot {
             ) => None,
             (Outcome::Failed { .. } | Outcome::Skipped { .. } | Outcome::Stale { .. }, _) => None,
         }
+    }
+
+    /// Whether it says the same as `earlier`, but for its wording and what passes by itself.
+    pub fn repeats(&self, earlier: &Ballot) -> bool {
+        let same = match (&self.outcome, &earlier.outcome) {
+            (
+                Outcome::Voted { vote, urgent, .. },
+                Outcome::Voted {
+                    vote: vote_then,
+                    urgent: urgent_then,
+                    ..
+                },
+            ) => (vote, urgent) == (vote_then, urgent_then),
+            (Outcome::Failed { class, .. }, Outcome::Failed { class: then, .. }) => class == then,
+            (Outcome::Stale { input, .. }, Outcome::Stale { input: then, .. }) => input == then,
+            (now, then) => std::mem::discriminant(now) == std::mem::discriminant(then),
+        };
+        same && (&self.trigger, self.direction, self.mode)
+            == (&earlier.trigger, earlier.direction, earlier.mode)
+            && (&self.policy, self.digest) == (&earlier.policy, earlier.digest)
     }
 
     fn is_urgent(&self) -> bool {

@@ -29,7 +29,7 @@ pub(super) fn scale<'a>(input: &Input<'a>, standing: Vec<&'a Room>, asked: u32) 
         .collect();
     if input.may_create() {
         actions.extend(fleet.creates(&gone));
-        actions.extend(fleet.reservation());
+        actions.extend(fleet.reservation(&gone));
     }
     actions
 }
@@ -58,6 +58,9 @@ struct Fleet<'i, 'a> {
     finishing: u32,
     /// Names that may be taken before the cap is reached.
     headroom: u32,
+    /// Rooms that may count at last: places under the cap that are not held by silent rooms and by those that finish
+    /// their match.
+    attainable: u32,
 }
 
 impl<'i, 'a> Fleet<'i, 'a> {
@@ -69,7 +72,13 @@ impl<'i, 'a> Fleet<'i, 'a> {
             current: 0,
             starting: 0,
             finishing: 0,
-            headroom: input.budget.cap.saturating_sub(live(input)),
+            headroom: input.budget.cap.saturating_sub(number(input, |_, place| place != Place::Gone)),
+            attainable: input.budget.cap.saturating_sub(number(input, |room, place| match place {
+                Place::Silent => true,
+                Place::Draining => room.is_protected(),
+                Place::Starting | Place::Ready | Place::Allocated | Place::Occupied => false,
+                Place::Stopping | Place::Gone => false,
+            })),
         };
         for room in standing {
             let stays = input.share.keeps(room.version);
@@ -110,10 +119,13 @@ impl<'i, 'a> Fleet<'i, 'a> {
     }
 
     /// New rooms to make: up to `wanted` of the version that stays, up to the ceiling of all.
-    fn reservation(&self) -> Option<Action> {
+    fn reservation(&self, gone: &[&Room]) -> Option<Action> {
+        // What leaves counts no more, be it of the other version and not yet up.
+        let there = (self.rooms.len() + self.stillborn.len()).saturating_sub(gone.len());
+        let there = u32::try_from(there).unwrap_or(u32::MAX);
         let lacking = self.input.wanted.saturating_sub(self.current);
         let count = lacking
-            .min(self.ceiling().saturating_sub(self.count()))
+            .min(self.ceiling().saturating_sub(there))
             .min(self.headroom)
             .min(self.input.budget.reserve);
         (count > 0).then_some(Action::Reserve {
@@ -159,6 +171,7 @@ impl<'i, 'a> Fleet<'i, 'a> {
             .filter(|room| self.input.share.keeps(room.version));
         let victims = victim::order(of_current, self.input.watch);
         let reason = match wanted {
+            0 => "no room is wanted".to_owned(),
             1 => "only 1 room is wanted".to_owned(),
             _ => format!("only {wanted} rooms are wanted"),
         };
@@ -176,8 +189,8 @@ impl<'i, 'a> Fleet<'i, 'a> {
         let wanted = self.input.wanted;
         let surge = self.input.share.surge;
         let serving = self.count() - self.starting;
-        let reachable = self.ceiling().min(self.count().saturating_add(self.headroom));
-        let floor = reachable
+        let highest = self.ceiling().min(self.attainable);
+        let floor = highest
             .saturating_sub(surge)
             .clamp(wanted.saturating_sub(surge), wanted);
         let old: Vec<&Room> = self
@@ -203,8 +216,9 @@ fn many(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-/// Rooms that take a place under the cap: all that are not gone, whatever their stage.
-fn live(input: &Input) -> u32 {
-    let live = input.rooms.values().filter(|room| room.stage() != Stage::Gone);
-    u32::try_from(live.count()).unwrap_or(u32::MAX)
+/// How many of all rooms, those that leave included, are in such a place.
+fn number(input: &Input, counts: impl Fn(&Room, Place) -> bool) -> u32 {
+    let rooms = input.rooms.values();
+    let counted = rooms.filter(|room| counts(room, input.watch.place(room)));
+    u32::try_from(counted.count()).unwrap_or(u32::MAX)
 }

@@ -23,13 +23,14 @@ pub(super) fn settle<'a>(input: &Input<'a>) -> (Vec<Action>, Vec<&'a Room>) {
             }
             _ => true,
         });
-        let stays = match action {
-            None | Some(Action::ExpireAllocation { .. }) => true,
-            Some(_) => false,
-        };
-        if stays {
-            standing.push(room);
-            actions.extend(exposure(input, room));
+        match action {
+            None | Some(Action::ExpireAllocation { .. }) => {
+                standing.push(room);
+                actions.extend(exposure(input, room));
+            }
+            // It may have a match yet.
+            Some(Action::Drain { .. }) => actions.extend(exposure(input, room)),
+            Some(_) => {}
         }
         actions.extend(action);
     }
@@ -59,6 +60,10 @@ fn ended(input: &Input, room: &Room) -> Option<Action> {
 
 /// What follows from a deadline that is over, or from an answer to a drain.
 fn overdue(input: &Input, room: &Room) -> Option<Action> {
+    // What has ended, or is being ended, has had its last word.
+    if room.stage() == Stage::Gone || matches!(room.intent, Intent::Stopping { .. }) {
+        return None;
+    }
     if let (Stage::Reserved, Creation::Unconfirmed { tries }) = (room.stage(), room.creation)
         && tries >= CREATE_TRIES
     {

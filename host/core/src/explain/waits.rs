@@ -1,0 +1,152 @@
+//! What the next change of a scheduler waits for, a sentence each; the nearest first.
+
+use super::{capital, rooms_of, trigger, words};
+use crate::decision::Counts;
+use crate::guard::{Input, Ruling, cooldown_left};
+use crate::time::{Span, Timestamp};
+use crate::votes::{Ballot, Outcome, Vote};
+
+/// What is known beside votes and rules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// Whether over a fifth of the rooms fell silent at once.
+    pub mass_silence: bool,
+    /// Whether creation is held back until then, and why.
+    pub creation_held: Option<(Timestamp, String)>,
+}
+
+/// What the next change waits for. Never empty.
+pub fn waits(input: &Input, ruling: &Ruling, outlook: &Outlook) -> Vec<String> {
+    let mut waits = Vec::new();
+    if input.recovering {
+        waits.push("Every running room has to report again before one is taken away.".to_owned());
+    }
+    if outlook.mass_silence {
+        waits.push("The rooms that fell silent at once have to be heard of again.".to_owned());
+    }
+    if let Some((until, reason)) = &outlook.creation_held {
+        let left = until.since(input.now);
+        waits.push(format!("New rooms are tried again in {left}{}", words(reason)));
+    }
+    let counting = || input.ballots.iter().filter(|ballot| ballot.counts_at(input.now));
+    waits.extend(counting().filter_map(|ballot| repair(ballot, input.now)));
+    waits.extend(counting().filter_map(own_words));
+    waits.extend(cooldowns(input, ruling));
+    waits.extend(bounds(input, ruling));
+    waits.extend(in_motion(&input.counts));
+    if waits.is_empty() {
+        waits.push("The figures that its triggers look at have to change.".to_owned());
+    }
+    waits
+}
+
+/// What a trigger that asks for no change says itself.
+pub(super) fn own_words(ballot: &Ballot) -> Option<String> {
+    match &ballot.outcome {
+        Outcome::Voted {
+            vote: Vote::Hold,
+            reason,
+            ..
+        }
+        | Outcome::Waiting { reason }
+            if !reason.is_empty() =>
+        {
+            Some(format!("{} says{}", capital(&trigger(ballot)), words(reason)))
+        }
+        Outcome::Voted { .. }
+        | Outcome::Waiting { .. }
+        | Outcome::Failed { .. }
+        | Outcome::Skipped { .. }
+        | Outcome::Stale { .. } => None,
+    }
+}
+
+/// What has to be put right about a trigger before rooms are taken away.
+fn repair(ballot: &Ballot, now: Timestamp) -> Option<String> {
+    let who = capital(&trigger(ballot));
+    match &ballot.outcome {
+        Outcome::Voted { .. } | Outcome::Waiting { .. } => None,
+        Outcome::Failed { .. } => Some(format!("{who} has to work again before rooms are taken away.")),
+        Outcome::Skipped { until } => Some(format!(
+            "{who} is asked again in {}; no rooms are taken away before it works.",
+            until.since(now)
+        )),
+        Outcome::Stale { input, .. } => Some(format!(
+            "{who} needs new figures of {input} before rooms are taken away."
+        )),
+    }
+}
+
+/// Cooldowns as they stand after the ruling.
+fn cooldowns(input: &Input, ruling: &Ruling) -> Option<String> {
+    let scaled_at = if ruling.scaled {
+        Some(input.now)
+    } else {
+        input.scaled_at
+    };
+    let up = cooldown_left(scaled_at, input.up_cooldown, input.now);
+    let down = cooldown_left(scaled_at, input.down_cooldown, input.now);
+    match (up, down) {
+        (Span::ZERO, Span::ZERO) => None,
+        (up, down) if up == down => Some(format!("The cooldown ends in {up}.")),
+        (up, Span::ZERO) => Some(format!(
+            "Rooms can be added again in {up}, when the cooldown ends."
+        )),
+        (Span::ZERO, down) => Some(format!(
+            "Rooms can be taken away again in {down}, when the cooldown ends."
+        )),
+        (up, down) => Some(format!(
+            "Rooms can be added again in {up} and taken away again in {down}, when the cooldowns end."
+        )),
+    }
+}
+
+/// Which bounds `wanted` has reached.
+fn bounds(input: &Input, ruling: &Ruling) -> Vec<String> {
+    let mut bounds = Vec::new();
+    let (wanted, limits) = (ruling.wanted, input.bounds);
+    if wanted >= limits.most() {
+        let most = rooms_of(limits.most());
+        bounds.push(match limits.ceiling() {
+            Some(max) if max <= limits.cap => {
+                format!("No room can be added: the scheduler's maximum of {most} is reached.")
+            }
+            Some(_) | None => {
+                format!(
+                    "No room can be added: {most} are the most that this installation allows a scheduler."
+                )
+            }
+        });
+    }
+    let busy = input.counts.busy();
+    if wanted <= limits.min {
+        let least = rooms_of(limits.min);
+        bounds.push(format!(
+            "No room can be taken away: the scheduler's minimum of {least} is reached."
+        ));
+    } else if wanted <= busy {
+        bounds.push("No room can be taken away before a match ends: all are in use.".to_owned());
+    }
+    bounds
+}
+
+/// What has been begun and is not finished.
+fn in_motion(counts: &Counts) -> Vec<String> {
+    let mut motion = Vec::new();
+    if counts.starting > 0 {
+        let have = if counts.starting == 1 { "has" } else { "have" };
+        motion.push(format!("{} {have} to report ready.", rooms_of(counts.starting)));
+    }
+    if counts.draining > 0 {
+        let (have, its) = if counts.draining == 1 {
+            ("has", "its match")
+        } else {
+            ("have", "their matches")
+        };
+        let draining = rooms_of(counts.draining);
+        motion.push(format!(
+            "{draining} {have} to answer that nobody plays there, or to finish {its}."
+        ));
+    }
+    motion
+}
