@@ -10,6 +10,7 @@ mod output;
 mod port;
 mod process;
 mod record;
+mod guard;
 mod keeper;
 mod meter;
 pub mod launch;
@@ -30,6 +31,7 @@ use maestro_core::scheduler::{PortRange, Scheduler};
 use maestro_core::time::{Span, Timestamp};
 use tokio::sync::{Notify, oneshot};
 
+use self::guard::Guard;
 use self::linux::{End, Kin, Process};
 use self::record::Record;
 use super::{Cluster, Error, Object, Order, Usage};
@@ -101,6 +103,8 @@ pub struct Local {
     keeper: mpsc::Sender<keeper::Task>,
     meter: mpsc::Sender<meter::Task>,
     threads: Vec<JoinHandle<()>>,
+    /// Where rooms die with Maestro. Dropped after the threads have ended, so that it finds nothing to do.
+    _guard: Option<Guard>,
     /// Held for as long as this cluster uses its folder.
     _lock: File,
 }
@@ -168,6 +172,10 @@ impl Local {
         };
         std::fs::create_dir_all(&folder).map_err(io)?;
         let lock = lock(&folder)?;
+        let guard = match config.survive {
+            true => None,
+            false => Some(Guard::post(&config.maestro, &folder).map_err(io)?),
+        };
         let shared = Arc::new(Shared {
             config,
             rooms: Mutex::default(),
@@ -182,6 +190,7 @@ impl Local {
             keeper,
             meter,
             threads: Vec::new(),
+            _guard: guard,
             _lock: lock,
         };
         local

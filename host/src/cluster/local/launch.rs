@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use super::linux::{self, Process};
-use super::record;
+use super::{guard, record};
 
 /// The verb that the binary must hand to [`main`].
 pub const VERB: &str = "launch-room";
@@ -52,6 +52,11 @@ pub(super) fn command(maestro: &Path, fate: Fate, folder: &Path, program: &Path)
 /// Runs the verb with the arguments that follow it; returns only when the program could not be started.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
+    if let [word, folder] = args.as_slice()
+        && word == guard::WORD
+    {
+        return guard::main(Path::new(folder));
+    }
     let [parent, fate, folder, program, rest @ ..] = args.as_slice() else {
         eprintln!(
             "usage: {VERB} PARENT-PID die|survive ROOM-FOLDER PROGRAM [ARGUMENT…]; Maestro calls this itself"

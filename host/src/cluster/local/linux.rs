@@ -113,6 +113,12 @@ impl Process {
         }
     }
 
+    /// Kills it and whatever it started, whosever child it is.
+    pub(super) fn wipe(&self, mark: &str) {
+        self.ask(Kin::Stranger, Ask::Now);
+        kill_leftovers(self.pid.as_raw_pid(), mark);
+    }
+
     /// How it ended, if it has. What it leaves running in its group is killed, as in a container whose first
     /// process ends. To be called no more after it said that the process ended.
     pub(super) fn poll(&self, kin: Kin, mark: &str) -> Option<End> {

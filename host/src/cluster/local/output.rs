@@ -72,10 +72,24 @@ pub(super) fn last_line(path: &Path) -> String {
         .map(str::trim)
         .rfind(|line| !line.is_empty())
         .unwrap_or_default();
-    line.chars()
+    let plain = without_colours(line);
+    plain
+        .chars()
         .filter(|c| !c.is_control())
         .take(REASON_CHARS)
         .collect()
+}
+
+/// A line without the sequences that colour it on a terminal: escape, bracket, anything up to a letter.
+fn without_colours(line: &str) -> String {
+    let mut pieces = line.split("\x1b[");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |text, piece| {
+        match piece.find(|c: char| c.is_ascii_alphabetic()) {
+            Some(letter) => text + &piece[letter + 1..],
+            None => text,
+        }
+    })
 }
 
 /// The last `bound` bytes as text, and whether there was more before.
@@ -154,6 +168,6 @@ mod tests {
         assert_eq!(last_line(&path), "");
         let mut file = open(folder.path()).unwrap();
         write!(file, "starting\n\x1b[31mpanic: no licence\x1b[0m\n  \n").unwrap();
-        assert_eq!(last_line(&path), "[31mpanic: no licence[0m");
+        assert_eq!(last_line(&path), "panic: no licence");
     }
 }
