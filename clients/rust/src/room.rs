@@ -211,10 +211,11 @@ impl Room {
         });
     }
 
-    /// Says how many matches the room holds, and how many it can hold. A room that never says so holds one.
+    /// Says how many matches the room holds, and how many it can hold, at least one. A room that never says so
+    /// can hold one.
     pub fn set_matches(&self, running: u32, capacity: u32) {
         self.shared.change(|state| {
-            let new = (Some(running), Some(capacity));
+            let new = (Some(running), Some(capacity.max(1)));
             if (state.running_matches, state.capacity) != new {
                 (state.running_matches, state.capacity) = new;
                 state.wanted += 1;
