@@ -1,0 +1,222 @@
+//! What every registry promises, as checks that each adapter's tests run: in-process and Redis.
+//!
+//! An adapter's test implements [`Harness`] and calls [`all`], inside a tokio runtime of several threads, or the
+//! checks one by one. A check that fails panics with what it saw; one that can't go on returns the registry's
+//! error. Each check has schedulers of its own; only those of [`recovery`] empty the whole registry.
+
+pub mod reports;
+pub mod allocation;
+pub mod stream;
+pub mod leases;
+pub mod recovery;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use maestro_core::names::{RoomId, SchedulerName, Version};
+use maestro_core::report::{Report, Reported};
+use maestro_core::room::{Address, OpenPort, Phase, Revision, Room};
+use maestro_core::scheduler::Protocol;
+use maestro_core::time::{Span, Timestamp};
+use tokio::sync::Notify;
+
+use super::{Act, Call, Changes, Cursor, Error, Fence, Receipt, Registry, Seen, Terms};
+
+/// What a check comes to.
+pub type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// A registry under test.
+#[async_trait]
+pub trait Harness: Send + Sync {
+    /// The registry.
+    fn registry(&self) -> Arc<dyn Registry>;
+    /// Moves the registry's time on.
+    fn pass(&self, span: Span);
+    /// Makes the registry lose everything, as a server without its disk.
+    async fn lose(&self);
+    /// Whether a nudge is there, or comes within a moment.
+    async fn is_woken(&self, nudges: &Notify) -> bool;
+}
+
+/// Runs all checks, one after the other.
+pub async fn all(harness: &dyn Harness) -> Outcome {
+    reports::all(harness).await?;
+    allocation::all(harness).await?;
+    stream::all(harness).await?;
+    leases::all(harness).await?;
+    recovery::all(harness).await
+}
+
+/// Longer than any check takes by the registry's clock.
+const LEASE: Span = Span::from_secs(100_000);
+
+const TERMS: Terms = Terms {
+    ttl: Span::from_secs(300),
+    ping: Span::from_secs(90),
+};
+
+/// One check with its scheduler, whose lease it holds.
+struct Case<'a> {
+    harness: &'a dyn Harness,
+    scheduler: SchedulerName,
+    fence: Fence,
+}
+
+impl<'a> Case<'a> {
+    /// A scheduler that is not recovering.
+    async fn begin(harness: &'a dyn Harness, name: &str) -> Result<Case<'a>, Error> {
+        let case = Self::recovering(harness, name).await?;
+        let now = case.now().await?;
+        case.registry().set_epoch(&case.fence, Some(now)).await?;
+        Ok(case)
+    }
+
+    /// A scheduler that is recovering, as each one that the registry never heard of.
+    async fn recovering(harness: &'a dyn Harness, name: &str) -> Result<Case<'a>, Error> {
+        let registry = harness.registry();
+        #[expect(clippy::expect_used, reason = "the names are written in this module")]
+        let scheduler = SchedulerName::parse(name).expect("checks have valid names");
+        let fence = registry.acquire(&scheduler, "check", LEASE).await?;
+        #[expect(clippy::expect_used, reason = "no other check uses this scheduler")]
+        let fence = fence.expect("nobody else holds it");
+        Ok(Self {
+            harness,
+            scheduler,
+            fence,
+        })
+    }
+
+    fn registry(&self) -> Arc<dyn Registry> {
+        self.harness.registry()
+    }
+
+    fn id(&self, suffix: u32) -> RoomId {
+        RoomId::new(&self.scheduler, suffix)
+    }
+
+    async fn now(&self) -> Result<Timestamp, Error> {
+        Ok(self.changes(Cursor::START).await?.now)
+    }
+
+    async fn changes(&self, since: Cursor) -> Result<Changes, Error> {
+        self.registry().changes(&self.scheduler, since).await
+    }
+
+    async fn reserve(&self, suffix: u32) -> Result<RoomId, Error> {
+        let id = self.id(suffix);
+        let rooms = [(id.clone(), Version::FIRST)];
+        self.registry().reserve(&self.fence, &rooms).await?;
+        Ok(id)
+    }
+
+    /// A room that runs, is reachable and reported ready.
+    async fn ready(&self, suffix: u32) -> Result<RoomId, Error> {
+        let id = self.reserve(suffix).await?;
+        self.registry().observe(&self.fence, &id, running()).await?;
+        self.report(&id, Reported::Ready).await?;
+        Ok(id)
+    }
+
+    async fn room(&self, id: &RoomId) -> Result<Room, Error> {
+        let room = self.registry().room(&self.scheduler, id).await?;
+        room.ok_or_else(|| Error::UnknownRoom(id.clone()))
+    }
+
+    /// A report whose time is the registry's.
+    async fn report(&self, id: &RoomId, status: Reported) -> Result<Receipt, Error> {
+        let now = self.now().await?;
+        self.report_at(id, status, now).await
+    }
+
+    async fn report_at(&self, id: &RoomId, status: Reported, at: Timestamp) -> Result<Receipt, Error> {
+        self.call(id, report(status, at), true).await
+    }
+
+    async fn call(&self, id: &RoomId, report: Report, authentic: bool) -> Result<Receipt, Error> {
+        let version = Version::FIRST;
+        let call = Call::Report {
+            report,
+            authentic,
+            version,
+        };
+        self.registry().report(&self.scheduler, id, call).await
+    }
+
+    async fn act(&self, id: &RoomId, revision: Revision, act: Act) -> Result<Room, Error> {
+        self.registry().act(&self.fence, id, revision, act).await
+    }
+
+    /// Does `act` on the room as it is now.
+    async fn act_now(&self, id: &RoomId, act: Act) -> Result<Room, Error> {
+        let revision = self.room(id).await?.revision;
+        self.act(id, revision, act).await
+    }
+
+    async fn allocate(&self) -> Result<Option<Room>, Error> {
+        self.registry().allocate(&self.scheduler, TERMS).await
+    }
+
+    /// Lets so many seconds pass that are witnessed.
+    async fn witness(&self, secs: u64) -> Result<(), Error> {
+        for _ in 0..secs {
+            self.registry().beat().await?;
+            self.harness.pass(Span::from_secs(1));
+        }
+        self.registry().beat().await
+    }
+
+    async fn end(self) -> Outcome {
+        Ok(self.registry().remove(&self.fence).await?)
+    }
+}
+
+fn report(status: Reported, sent_at: Timestamp) -> Report {
+    Report {
+        status,
+        sent_at,
+        metadata: None,
+        running_matches: None,
+        capacity: None,
+    }
+}
+
+/// A room that runs and can be reached.
+fn running() -> Seen {
+    seen(
+        Phase::Running {
+            since: Timestamp::from_ms(1),
+        },
+        true,
+    )
+}
+
+fn seen(phase: Phase, is_reachable: bool) -> Seen {
+    let address = Address {
+        kind: "InternalIP".to_owned(),
+        family: "IPv4".to_owned(),
+        host: "127.0.0.1".to_owned(),
+    };
+    let port = OpenPort {
+        name: "game".to_owned(),
+        protocol: Protocol::Udp,
+        port: 5_000,
+    };
+    Seen {
+        phase,
+        node: Some("node-1".to_owned()),
+        addresses: is_reachable.then_some(address).into_iter().collect(),
+        ports: is_reachable.then_some(port).into_iter().collect(),
+    }
+}
+
+fn drain() -> Act {
+    Act::Drain {
+        reason: "only 1 room is wanted".to_owned(),
+    }
+}
+
+fn stop() -> Act {
+    Act::Stop {
+        reason: "only 1 room is wanted".to_owned(),
+    }
+}

@@ -1,0 +1,159 @@
+//! What rooms say, in which order it is believed, and what is answered.
+
+use maestro_core::deadlines::Witness;
+use maestro_core::report::Reported;
+use maestro_core::room::Stage;
+use maestro_core::time::Span;
+
+use super::{Case, Harness, Outcome, drain};
+use crate::registry::{Call, Error, Taken};
+
+/// Runs these checks.
+pub async fn all(harness: &dyn Harness) -> Outcome {
+    the_rooms_own_times_order_its_reports(harness).await?;
+    a_clock_that_moves_leaves_the_order_of_arrival(harness).await?;
+    a_malformed_call_is_a_sign_of_life(harness).await?;
+    a_repeated_ping_keeps_the_revision(harness).await?;
+    a_drained_room_is_told_so(harness).await?;
+    unknown_rooms_are_unknown(harness).await?;
+    only_heartbeats_make_witnessed_time(harness).await
+}
+
+/// Equal times: order of arrival. Up to a minute older: a sign of life, and nothing else.
+pub async fn the_rooms_own_times_order_its_reports(harness: &dyn Harness) -> Outcome {
+    let case = Case::begin(harness, "c-order").await?;
+    let room = case.reserve(1).await?;
+    let began = case.now().await?;
+    let receipt = case.report_at(&room, Reported::Occupied, began).await?;
+    assert_eq!(receipt.taken, Taken::Newest);
+    harness.pass(Span::from_secs(1));
+    let receipt = case
+        .report_at(&room, Reported::Ready, began - Span::from_ms(1))
+        .await?;
+    assert_eq!(receipt.taken, Taken::LifeOnly);
+    assert_eq!(receipt.room.reports.status(), Some(Reported::Occupied));
+    assert_eq!(
+        receipt.room.reports.life_at,
+        Some(began + Span::from_secs(1)),
+        "an old report is a sign of life, at the time it came"
+    );
+    let receipt = case.report_at(&room, Reported::Ready, began).await?;
+    assert_eq!(receipt.taken, Taken::Newest);
+    assert_eq!(
+        receipt.room,
+        case.room(&room).await?,
+        "the answer shows what is kept"
+    );
+    case.end().await
+}
+
+/// More than a minute back, or five ahead of the server.
+pub async fn a_clock_that_moves_leaves_the_order_of_arrival(harness: &dyn Harness) -> Outcome {
+    let case = Case::begin(harness, "c-clock").await?;
+    let now = case.now().await?;
+    for (suffix, first, second) in [
+        (1, now, now - Span::from_secs(61)),
+        (2, now, now + Span::from_secs(301)),
+    ] {
+        let room = case.reserve(suffix).await?;
+        case.report_at(&room, Reported::Ready, first).await?;
+        let receipt = case.report_at(&room, Reported::Occupied, second).await?;
+        assert_eq!(receipt.taken, Taken::ClockMoved);
+        assert_eq!(receipt.room.reports.status(), Some(Reported::Occupied));
+        let receipt = case
+            .report_at(&room, Reported::Ready, now - Span::from_secs(500))
+            .await?;
+        assert_eq!(
+            receipt.taken,
+            Taken::Newest,
+            "from then on order of arrival holds"
+        );
+    }
+    case.end().await
+}
+
+/// It freshens, and says nothing.
+pub async fn a_malformed_call_is_a_sign_of_life(harness: &dyn Harness) -> Outcome {
+    let case = Case::begin(harness, "c-malformed").await?;
+    let room = case.ready(1).await?;
+    let before = case.room(&room).await?;
+    case.witness(5).await?;
+    let receipt = case
+        .registry()
+        .report(&case.scheduler, &room, Call::Refused)
+        .await?;
+    assert_eq!(receipt.taken, Taken::LifeOnly);
+    assert_eq!(receipt.room.reports.last, before.reports.last);
+    assert_eq!(receipt.room.revision, before.revision);
+    let silence = receipt.room.reports.life_witnessed - before.reports.life_witnessed;
+    assert!(silence >= Span::from_secs(4), "freshened by {silence}");
+    let nobody = case
+        .registry()
+        .report(&case.scheduler, &case.id(9), Call::Refused)
+        .await;
+    assert!(matches!(nobody, Err(Error::UnknownRoom(_))), "{nobody:?}");
+    case.end().await
+}
+
+/// Only a change of use, stage or intent moves it.
+pub async fn a_repeated_ping_keeps_the_revision(harness: &dyn Harness) -> Outcome {
+    let case = Case::begin(harness, "c-revision").await?;
+    let room = case.ready(1).await?;
+    let ready = case.room(&room).await?.revision;
+    harness.pass(Span::from_secs(10));
+    assert_eq!(case.report(&room, Reported::Ready).await?.room.revision, ready);
+    let occupied = case.report(&room, Reported::Occupied).await?.room.revision;
+    assert!(occupied > ready);
+    assert_eq!(
+        case.report(&room, Reported::Occupied).await?.room.revision,
+        occupied
+    );
+    case.end().await
+}
+
+/// From the mark on, in each answer.
+pub async fn a_drained_room_is_told_so(harness: &dyn Harness) -> Outcome {
+    let case = Case::begin(harness, "c-told").await?;
+    let room = case.ready(1).await?;
+    assert!(!case.report(&room, Reported::Ready).await?.draining);
+    let marked = case.act_now(&room, drain()).await?;
+    assert_eq!(marked.stage(), Stage::Draining);
+    assert!(!marked.has_answered_drain(), "what it said before is no answer");
+    harness.pass(Span::from_secs(1));
+    let receipt = case.report(&room, Reported::Occupied).await?;
+    assert!(receipt.draining && !receipt.room.has_answered_drain());
+    case.end().await
+}
+
+/// A room that was never there, and one that was forgotten, once the registry knows all rooms.
+pub async fn unknown_rooms_are_unknown(harness: &dyn Harness) -> Outcome {
+    let case = Case::begin(harness, "c-stranger").await?;
+    let room = case.reserve(1).await?;
+    case.act_now(&room, crate::registry::Act::Forget).await?;
+    for id in [room, case.id(2)] {
+        let answer = case.report(&id, Reported::Ready).await;
+        assert!(matches!(answer, Err(Error::UnknownRoom(_))), "{answer:?}");
+        assert_eq!(case.registry().room(&case.scheduler, &id).await?, None);
+    }
+    assert!(case.registry().rooms(&case.scheduler).await?.is_empty());
+    case.end().await
+}
+
+/// A gap between heartbeats is no witnessed time, and nobody is silent for it.
+pub async fn only_heartbeats_make_witnessed_time(harness: &dyn Harness) -> Outcome {
+    let case = Case::begin(harness, "c-witness").await?;
+    case.registry().beat().await?;
+    let before = case.changes(crate::registry::Cursor::START).await?.witness.total;
+    harness.pass(Span::from_secs(600));
+    case.registry().beat().await?;
+    let during = case.changes(crate::registry::Cursor::START).await?.witness.total;
+    assert_eq!(during, before, "nobody was there to hear anything");
+    case.witness(60).await?;
+    let after = case.changes(crate::registry::Cursor::START).await?.witness.total;
+    let heard = after - during;
+    assert!(
+        heard >= Span::from_secs(60) && heard <= Span::from_secs(60) + Witness::GAP,
+        "witnessed {heard} of a minute"
+    );
+    case.end().await
+}
