@@ -284,7 +284,13 @@ impl<'a> Watch<'a> {
         let mut silent: Vec<(Span, &RoomId)> = Vec::new();
         for room in rooms {
             match room.stage() {
-                Stage::Gone | Stage::Stopping | Stage::Reserved | Stage::Starting => continue,
+                Stage::Gone | Stage::Reserved | Stage::Starting => continue,
+                // Of those that are being ended no word is expected. They count among all, lest ending a few make
+                // a mass of the silent ones.
+                Stage::Stopping => {
+                    alive += 1;
+                    continue;
+                }
                 Stage::Running | Stage::Draining => alive += 1,
             }
             if self.health(room) == Health::Silent {

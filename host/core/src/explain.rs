@@ -62,21 +62,26 @@ pub fn summary(decision: &Decision) -> String {
     let what = match (before, wanted) {
         (before, wanted) if before < wanted => format!("Scaled up from {before} to {}", rooms_of(wanted)),
         (before, wanted) if before > wanted => format!("Scaled down from {before} to {}", rooms_of(wanted)),
-        (_, wanted) => format!("Stayed at {}", rooms_of(wanted)),
+        (_, wanted) => capital(&still_wanted(wanted)),
     };
     let why = match &decision.actor {
         Actor::Loop => why_by_votes(decision),
         Actor::Manual => why_by_hand(decision, "by hand"),
         Actor::File => why_by_hand(decision, "by a change of the scheduler's file"),
     };
-    format!("{what}{why}.")
+    let besides = match (decision.mass_silence, decision.recovering) {
+        (true, _) => "; over a fifth of the rooms fell silent at once",
+        (false, true) => "; what the rooms had reported was lost",
+        (false, false) => "",
+    };
+    format!("{what}{why}{besides}.")
 }
 
 fn why_by_votes(decision: &Decision) -> String {
     let Some(winner) = winning_ballot(decision) else {
         return match (decision.clamps.last(), decision.ballots.is_empty()) {
             (Some(clamp), _) => format!(": {}", because(clamp)),
-            (None, true) => ": it has no triggers".to_owned(),
+            (None, true) => ": the scheduler has no triggers".to_owned(),
             (None, false) if decision.ballots.iter().any(|ballot| ballot.is_in_doubt(decision)) => {
                 ": no trigger asked for a change, and not all of them could answer".to_owned()
             }
@@ -97,6 +102,8 @@ fn why_by_votes(decision: &Decision) -> String {
     let who = trigger(winner);
     match decision.clamps.last() {
         None => format!(", as {who} asked"),
+        // An urgent vote that passed where a larger one has to wait.
+        Some(_) if asked == decision.wanted => format!(", as {who} asked"),
         Some(clamp) => format!(": {who} asked for {asked}, but {}", because(clamp)),
     }
 }
@@ -134,10 +141,10 @@ fn because(clamp: &Clamp) -> String {
         }
         Rule::StepLimit { limit } => format!("one step adds at most {}", rooms_of(*limit)),
         Rule::Cooldown { left } if clamp.from > to => {
-            format!("the last change was too recent to add rooms again before another {left}")
+            format!("after the last change no rooms are added for another {left}")
         }
         Rule::Cooldown { left } => {
-            format!("the last change was too recent to take rooms away before another {left}")
+            format!("after the last change no rooms are taken away for another {left}")
         }
         Rule::Busy => match to {
             1 => "1 room is in use and none of those is taken away".to_owned(),
@@ -158,15 +165,7 @@ fn seen(decision: &Decision) -> Vec<String> {
         (counts.silent, "silent and replaced"),
     ]);
     if !aside.is_empty() {
-        let verb = if counts.draining + counts.stopping + counts.silent == 1 {
-            "was"
-        } else {
-            "were"
-        };
-        seen.push(format!(
-            "Besides, and not counted among them, {} {verb} there.",
-            joined(&aside)
-        ));
+        seen.push(format!("Not counted among them: {}.", joined(&aside)));
     }
     if decision.mass_silence {
         seen.push(
@@ -276,21 +275,27 @@ impl Ballot {
 fn ruled(decision: &Decision) -> Vec<String> {
     let mut ruled = Vec::new();
     let voting = |ballot: &&Ballot| ballot.counts_at(decision.at) && !ballot.abstains(decision.before);
-    if let Some(winner) = winning_ballot(decision)
-        && decision.ballots.iter().filter(voting).count() > 1
-    {
-        ruled.push(format!(
-            "The largest vote that may act counts: that of {}.",
-            trigger(winner)
-        ));
+    if decision.ballots.iter().filter(voting).count() > 1 {
+        let largest = decision
+            .clamps
+            .first()
+            .map_or(decision.wanted, |clamp| clamp.from);
+        ruled.push(format!("The largest vote counts: {}.", rooms_of(largest)));
     }
     for clamp in &decision.clamps {
-        let Clamp { from, to, .. } = clamp;
-        ruled.push(format!("{}: {to} instead of {from}.", capital(&because(clamp))));
+        let Clamp { rule, from, to } = clamp;
+        let but = match rule {
+            Rule::Cooldown { .. } if *to != decision.before => ", except for an urgent vote",
+            _ => "",
+        };
+        ruled.push(format!(
+            "{}{but}: {to} instead of {from}.",
+            capital(&because(clamp))
+        ));
     }
     let Decision { before, wanted, .. } = *decision;
     ruled.push(match (before == wanted, decision.scaled) {
-        (true, _) => format!("So it stays at {}.", rooms_of(wanted)),
+        (true, _) => format!("So {}.", still_wanted(wanted)),
         (false, true) => format!("So {} instead of {before}.", are_wanted(wanted)),
         (false, false) => {
             format!(
@@ -302,8 +307,17 @@ fn ruled(decision: &Decision) -> Vec<String> {
     ruled
 }
 
+fn still_wanted(wanted: u32) -> String {
+    match wanted {
+        0 => "still no room is wanted".to_owned(),
+        1 => "1 room stays wanted".to_owned(),
+        _ => format!("{wanted} rooms stay wanted"),
+    }
+}
+
 fn are_wanted(wanted: u32) -> String {
     match wanted {
+        0 => "no room is wanted".to_owned(),
         1 => "1 room is wanted".to_owned(),
         _ => format!("{wanted} rooms are wanted"),
     }

@@ -72,13 +72,19 @@ impl<'i, 'a> Fleet<'i, 'a> {
             current: 0,
             starting: 0,
             finishing: 0,
-            headroom: input.budget.cap.saturating_sub(number(input, |_, place| place != Place::Gone)),
-            attainable: input.budget.cap.saturating_sub(number(input, |room, place| match place {
-                Place::Silent => true,
-                Place::Draining => room.is_protected(),
-                Place::Starting | Place::Ready | Place::Allocated | Place::Occupied => false,
-                Place::Stopping | Place::Gone => false,
-            })),
+            headroom: input
+                .budget
+                .cap
+                .saturating_sub(number(input, |_, place| place != Place::Gone)),
+            attainable: input
+                .budget
+                .cap
+                .saturating_sub(number(input, |room, place| match place {
+                    Place::Silent => true,
+                    Place::Draining => room.is_protected(),
+                    Place::Starting | Place::Ready | Place::Allocated | Place::Occupied => false,
+                    Place::Stopping | Place::Gone => false,
+                })),
         };
         for room in standing {
             let stays = input.share.keeps(room.version);

@@ -69,19 +69,19 @@ fn overdue(input: &Input, room: &Room) -> Option<Action> {
     {
         return Some(forget(room, &format!("it could not be created in {tries} tries")));
     }
-    if input.watch.is_allocation_over(room) {
-        return Some(Action::ExpireAllocation {
-            room: room.id.clone(),
-            revision: room.revision,
-        });
-    }
-    if !input.may_end_rooms() {
-        return None;
-    }
-    match input.watch.overdue(room) {
+    let deadline = match input.may_end_rooms() {
+        true => input.watch.overdue(room),
+        false => None,
+    };
+    match deadline {
         Some(Overdue::Ping(span)) => Some(drain(room, &Overdue::Ping(span).to_string())),
         Some(overdue) => Some(stop(room, &overdue.to_string())),
-        None => answered(room),
+        None if input.watch.is_allocation_over(room) => Some(Action::ExpireAllocation {
+            room: room.id.clone(),
+            revision: room.revision,
+        }),
+        None if input.may_end_rooms() => answered(room),
+        None => None,
     }
 }
 

@@ -134,23 +134,15 @@ impl Room {
     }
 
     /// Takes what the cluster shows. Facts are facts, but for three that prove nothing: an absence from a list
-    /// begun before the create returned, no sight at all, and life after the process ended.
+    /// begun before the create returned, no sight at all, and whatever follows the end of the process.
     pub fn observe(&mut self, seen: &Seen, now: Timestamp) -> Effect {
         match (&self.phase, &seen.phase) {
             (_, Phase::Unseen) => return Effect::Nothing,
-            (_, Phase::Absent { at }) if !self.is_absence_proven_by(*at) => return Effect::Nothing,
+            // How its process ended is what people want to know; that its object is gone as well adds nothing.
+            (Phase::Exited { .. }, _) => return Effect::Nothing,
             (Phase::Absent { .. }, Phase::Absent { .. }) => return Effect::Nothing,
-            (Phase::Exited { .. }, Phase::Pending { .. } | Phase::Running { .. } | Phase::Exited { .. }) => {
-                return Effect::Nothing;
-            }
-            (
-                Phase::Unseen | Phase::Pending { .. } | Phase::Running { .. } | Phase::Absent { .. },
-                Phase::Pending { .. } | Phase::Running { .. } | Phase::Exited { .. },
-            )
-            | (
-                Phase::Unseen | Phase::Pending { .. } | Phase::Running { .. } | Phase::Exited { .. },
-                Phase::Absent { .. },
-            ) => {}
+            (_, Phase::Absent { at }) if !self.is_absence_proven_by(*at) => return Effect::Nothing,
+            (Phase::Unseen | Phase::Pending { .. } | Phase::Running { .. } | Phase::Absent { .. }, _) => {}
         }
         if self.shows(seen) {
             return Effect::Nothing;
