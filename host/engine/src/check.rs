@@ -5,7 +5,10 @@
 //! exported interface, no proposals beyond WebAssembly 2.0. Build scripts call this too, hence no wasmtime in here.
 
 use thiserror::Error;
-use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{
+    CanonicalFunction, CanonicalOption, ComponentExternalKind, Encoding, Parser, Payload, Validator,
+    WasmFeatures,
+};
 
 use crate::class::{Bounds, Class};
 
@@ -91,6 +94,12 @@ pub enum Problem {
     /// It would run code when it is linked.
     #[error("it has a start function of the component model: do that work in `evaluate`")]
     Start,
+    /// Its strings are not UTF-8. Converting others is where the canonical ABI had its worst defects.
+    #[error("its strings are encoded as {found}: build it with UTF-8, as the SDK does")]
+    Encoding {
+        /// How they are encoded.
+        found: &'static str,
+    },
     /// It is broken, or uses a proposal that is off.
     #[error("it is not valid WebAssembly 2.0 (at byte {offset}): {message}")]
     Invalid {
@@ -105,7 +114,9 @@ impl Problem {
     /// The kind of problem as one word for programs.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Exceeds { .. } | Self::Start | Self::Invalid { .. } => "precheck-failed",
+            Self::Exceeds { .. } | Self::Start | Self::Encoding { .. } | Self::Invalid { .. } => {
+                "precheck-failed"
+            }
             Self::CoreModule | Self::NotWebAssembly { .. } | Self::NoPolicy { .. } => "not-a-component",
             Self::Import { .. } => "forbidden-import",
             Self::Version { .. } => "unsupported-wit-version",
@@ -271,6 +282,7 @@ impl Survey {
             Payload::MemorySection(memories) => self.visit_memories(memories)?,
             Payload::TableSection(tables) => self.visit_tables(tables)?,
             Payload::ComponentStartSection { .. } => return Err(Problem::Start),
+            Payload::ComponentCanonicalSection(functions) => visit_canonicals(functions)?,
             // The components that wit-component puts inside import what is around them; only the outermost one
             // could import from us.
             Payload::ComponentImportSection(imports) if self.nesting.len() == 1 => {
@@ -348,6 +360,27 @@ impl Survey {
             },
         })
     }
+}
+
+fn visit_canonicals(functions: &wasmparser::ComponentCanonicalSectionReader<'_>) -> Result<(), Problem> {
+    for function in functions.clone() {
+        let (CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. }) = function?
+        else {
+            continue;
+        };
+        for option in options {
+            match option {
+                CanonicalOption::UTF16 => return Err(Problem::Encoding { found: "UTF-16" }),
+                CanonicalOption::CompactUTF16 => {
+                    return Err(Problem::Encoding {
+                        found: "Latin-1 or UTF-16",
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 fn list(names: &[String]) -> String {

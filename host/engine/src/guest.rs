@@ -11,7 +11,6 @@ use crate::gate::TICK;
 use crate::text::clean;
 
 /// The contract's types and functions, made of its text.
-#[expect(unreachable_pub, reason = "the macro makes everything public")]
 pub(crate) mod bindings {
     wasmtime::component::bindgen!({
         path: "../../policy-sdk/wit",

@@ -15,10 +15,10 @@ use crate::class::Class;
 
 /// Policies of class native that may run at the same time: more than threads that run them, because validations
 /// and trials at load come from other threads.
-pub const NATIVE_SLOTS: u32 = 16;
+pub(crate) const NATIVE_SLOTS: u32 = 16;
 
 /// Policies of class heavy that may run at the same time.
-pub const HEAVY_SLOTS: u32 = 1;
+pub(crate) const HEAVY_SLOTS: u32 = 1;
 
 /// Memory that stays with a slot after a run: the stack, statics and arena of a policy built with the SDK. What
 /// stays is cleared by writing zeroes, what does not by system calls that stop all threads of the process.
@@ -27,7 +27,7 @@ const KEEP_RESIDENT: usize = 512 << 10;
 /// What a memory's address space is reserved for. It is part of the code: with roomy memories, accesses need no
 /// check because everything that an address can reach is reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
+pub(crate) enum Layout {
     /// 4 GiB and guards for each memory, taken at the start for all slots.
     Roomy,
     /// As much as a memory uses, with checked accesses: about a third slower, for machines that limit address
@@ -53,7 +53,7 @@ impl Layout {
 }
 
 /// The set-up of the engine that runs policies.
-pub fn running(layout: Layout) -> Config {
+pub(crate) fn running(layout: Layout) -> Config {
     let mut config = common(layout);
     if layout == Layout::Roomy {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
@@ -62,7 +62,7 @@ pub fn running(layout: Layout) -> Config {
 }
 
 /// The set-up of the process that compiles them: no pool, one thread.
-pub fn compiling(layout: Layout) -> Config {
+pub(crate) fn compiling(layout: Layout) -> Config {
     let mut config = common(layout);
     config
         .allocation_strategy(InstanceAllocationStrategy::OnDemand)
@@ -71,7 +71,7 @@ pub fn compiling(layout: Layout) -> Config {
 }
 
 /// An engine for running, as roomy as the machine allows.
-pub fn open() -> wasmtime::Result<(wasmtime::Engine, Layout)> {
+pub(crate) fn open() -> wasmtime::Result<(wasmtime::Engine, Layout)> {
     match wasmtime::Engine::new(&running(Layout::Roomy)) {
         Ok(engine) => Ok((engine, Layout::Roomy)),
         // `ulimit -v`, strict overcommit or a small address space; nothing can be asked in advance that tells.
@@ -87,7 +87,7 @@ pub fn open() -> wasmtime::Result<(wasmtime::Engine, Layout)> {
 }
 
 /// Identifies what compiled code depends on: wasmtime's version, the processor, every setting above.
-pub fn fingerprint(engine: &wasmtime::Engine) -> [u8; 32] {
+pub(crate) fn fingerprint(engine: &wasmtime::Engine) -> [u8; 32] {
     let mut hasher = Sha256Hasher(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);
     hasher.0.finalize().into()

@@ -1,7 +1,7 @@
 //! Text that a policy wrote, made fit for logs, tables and terminals.
 
 /// `text` without characters that command a terminal or reorder what stands beside it, in at most `limit` bytes.
-pub fn clean(text: &str, limit: usize) -> String {
+pub(crate) fn clean(text: &str, limit: usize) -> String {
     const CUT: &str = "…";
     let mut cleaned = String::with_capacity(text.len().min(limit));
     // Where the mark of a cut still fits behind what is there.

@@ -58,7 +58,6 @@ fn read_header(input: &mut impl Read) -> Result<Layout, String> {
     }
     limit(Resource::Core, 0, 0)?;
     let cpu_seconds = u64::from_le_bytes(*cpu_seconds);
-    // The first limit ends it by a signal that tells why; the second is for whoever ignores that.
     limit(Resource::Cpu, cpu_seconds, cpu_seconds.saturating_add(1))?;
     let address_bytes = u64::from_le_bytes(*address_bytes);
     limit(Resource::As, address_bytes, address_bytes)?;
@@ -66,11 +65,16 @@ fn read_header(input: &mut impl Read) -> Result<Layout, String> {
 }
 
 fn limit(resource: Resource, current: u64, maximum: u64) -> Result<(), String> {
-    // What we are already limited to by others can only be lowered.
-    let ceiling = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    // What others limited us to already can only be lowered.
+    let maximum = maximum.min(getrlimit(resource).maximum.unwrap_or(u64::MAX));
+    let current = match resource {
+        // The first limit ends it by a signal that says why, the second one by one that says nothing.
+        Resource::Cpu => current.min(maximum.saturating_sub(1)),
+        _ => current.min(maximum),
+    };
     let limits = Rlimit {
-        current: Some(current.min(ceiling)),
-        maximum: Some(maximum.min(ceiling)),
+        current: Some(current),
+        maximum: Some(maximum),
     };
     setrlimit(resource, limits).map_err(|error| format!("failed to limit {resource:?}: {error}"))
 }
