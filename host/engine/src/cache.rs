@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use crate::code::Code;
 
 /// What all entries together may take: some three thousand policies, or thirteen with a script engine inside.
-pub const CACHE_BYTES: u64 = 512 << 20;
+pub(crate) const CACHE_BYTES: u64 = 512 << 20;
 
 /// How entries end.
 const SUFFIX: &str = "cwasm";
@@ -174,3 +174,6 @@ impl Cache {
         sha256.finalize().into()
     }
 }
+
+#[cfg(test)]
+mod tests;

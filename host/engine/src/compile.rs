@@ -42,21 +42,21 @@ pub struct Compiler {
 
 /// What one compilation may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allowance {
+pub(crate) struct Allowance {
     /// Time of the processor, in whole seconds.
-    pub cpu_seconds: u64,
+    pub(crate) cpu_seconds: u64,
     /// Time that may pass: more, because a busy machine is no reason to refuse a policy.
-    pub patience: Duration,
+    pub(crate) patience: Duration,
     /// Address space.
-    pub address_bytes: u64,
+    pub(crate) address_bytes: u64,
     /// Size of the code.
-    pub code_bytes: u64,
+    pub(crate) code_bytes: u64,
 }
 
 impl Allowance {
     /// What a component of `class` may use. The largest native ones take 10 s and 300 MB, a JavaScript engine
     /// 24 s and a Python interpreter 23 s; their code is three times as large as they are.
-    pub const fn of(class: Class) -> Self {
+    pub(crate) const fn of(class: Class) -> Self {
         match class {
             Class::Native => Self {
                 cpu_seconds: 30,
@@ -97,7 +97,7 @@ pub enum CompileError {
         /// How much was allowed.
         limit: Duration,
     },
-    /// It died, most likely of its limit on memory.
+    /// It died, most likely of its limit on memory or of the machine's.
     #[error("the compiler died with {} MiB of address space: {said}", .address_bytes >> 20)]
     Died {
         /// How much it was allowed.
@@ -263,12 +263,10 @@ fn judge(
     }
     match status.signal() {
         None => Err(CompileError::Refused(said.to_owned())),
-        Some(signal) if signal == Signal::XCPU.as_raw() || signal == Signal::KILL.as_raw() => {
-            Err(CompileError::Time {
-                kind: "processor",
-                limit: Duration::from_secs(allowance.cpu_seconds),
-            })
-        }
+        Some(signal) if signal == Signal::XCPU.as_raw() => Err(CompileError::Time {
+            kind: "processor",
+            limit: Duration::from_secs(allowance.cpu_seconds),
+        }),
         Some(signal) => Err(CompileError::Died {
             address_bytes: allowance.address_bytes,
             said: format!("signal {signal} {said}"),
@@ -283,3 +281,6 @@ fn header(allowance: Allowance, layout: Layout) -> Vec<u8> {
     header.push(layout.to_byte());
     header
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+;; A component that is no policy.
+(component
+  (core module $inner (memory (export "memory") 1))
+  (core instance $inner (instantiate $inner)))

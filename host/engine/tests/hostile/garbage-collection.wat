@@ -1,0 +1,6 @@
+;; Needs a garbage collector.
+(module
+  (memory (export "memory") 1) (type $pair (struct (field i32) (field i32)))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+  (func (export "maestro:policy/policy@0.1.0#validate") (param i32 i32) (result i32) (i32.const 64))
+  (func (export "maestro:policy/policy@0.1.0#evaluate") (param i32) (result i32) (struct.get $pair 0 (struct.new $pair (i32.const 64) (i32.const 1)))))

@@ -1,0 +1,8 @@
+;; Says that something is wrong inside of it, in words that command a terminal.
+(data (i32.const 512) "broken\1b[31m")
+(func (export "maestro:policy/policy@0.1.0#evaluate") (param $observation i32) (result i32)
+  (i32.store8 (i32.const 1024) (i32.const 1))
+  (i32.store8 (i32.const 1028) (i32.const 2))
+  (i32.store (i32.const 1032) (i32.const 512))
+  (i32.store (i32.const 1036) (i32.const 11))
+  (i32.const 1024))

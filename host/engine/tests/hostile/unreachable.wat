@@ -1,0 +1,3 @@
+;; Panics.
+(func (export "maestro:policy/policy@0.1.0#evaluate") (param $observation i32) (result i32)
+  unreachable)
