@@ -106,7 +106,7 @@ impl fmt::Display for Span {
         match ms {
             0 => write!(f, "0 s"),
             1..1_000 => write!(f, "{ms} ms"),
-            1_000..10_000 if ms % 1_000 != 0 => write!(f, "{:.1} s", self.secs_f64()),
+            1_000..10_000 if !ms.is_multiple_of(1_000) => write!(f, "{:.1} s", self.secs_f64()),
             1_000..120_000 => write!(f, "{} s", ms / 1_000),
             120_000..3_600_000 => in_two(f, ms / 1_000, (60, "min"), "s"),
             3_600_000..172_800_000 => in_two(f, ms / 60_000, (60, "h"), "min"),

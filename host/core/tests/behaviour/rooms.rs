@@ -258,7 +258,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 fn happen(room: &mut Room, event: &Event, now: Timestamp) {
-    let _ = match event {
+    let _effect = match event {
         Event::Report(status, skew, running_matches) => {
             let report = Report {
                 status: *status,

@@ -43,7 +43,7 @@ use maestro_core::votes::{Ballot, Outcome, Vote};
 use crate::world::{BEGINNING, World};
 
 /// Runs a script; what comes back is what a reviewer reads.
-pub fn run(script: &str) -> String {
+pub(crate) fn run(script: &str) -> String {
     let mut player = Player {
         world: World::new(Bounds {
             min: 0,

@@ -19,40 +19,40 @@ use maestro_core::time::{Span, Timestamp};
 use maestro_core::votes::Ballot;
 
 /// How often a room that is not muted pings.
-pub const PING: Span = Span::from_secs(10);
+pub(crate) const PING: Span = Span::from_secs(10);
 
 /// How long a room may take to end.
-pub const SHUTDOWN: Span = Span::from_secs(30);
+pub(crate) const SHUTDOWN: Span = Span::from_secs(30);
 
 /// The moment at which every world begins; any would do.
-pub const BEGINNING: Timestamp = Timestamp::from_ms(1_790_000_000_000);
+pub(crate) const BEGINNING: Timestamp = Timestamp::from_ms(1_790_000_000_000);
 
 /// One scheduler and all that concerns it.
-pub struct World {
-    pub name: SchedulerName,
-    pub rooms: BTreeMap<RoomId, Room>,
-    pub objects: BTreeMap<RoomId, Object>,
-    pub muted: BTreeSet<RoomId>,
-    pub deadlines: Deadlines,
-    pub bounds: Bounds,
-    pub up_cooldown: Span,
-    pub down_cooldown: Span,
-    pub version: Version,
-    pub wanted: u32,
-    pub scaled_at: Option<Timestamp>,
-    pub ballots: Vec<Ballot>,
-    pub footing: Footing,
-    pub deletion: Option<Deletion>,
-    pub creates_fail: bool,
-    pub creation_held: Option<(Timestamp, String)>,
-    pub budget: u32,
-    pub witness: Witness,
-    pub now: Timestamp,
+pub(crate) struct World {
+    pub(crate) name: SchedulerName,
+    pub(crate) rooms: BTreeMap<RoomId, Room>,
+    pub(crate) objects: BTreeMap<RoomId, Object>,
+    pub(crate) muted: BTreeSet<RoomId>,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) bounds: Bounds,
+    pub(crate) up_cooldown: Span,
+    pub(crate) down_cooldown: Span,
+    pub(crate) version: Version,
+    pub(crate) wanted: u32,
+    pub(crate) scaled_at: Option<Timestamp>,
+    pub(crate) ballots: Vec<Ballot>,
+    pub(crate) footing: Footing,
+    pub(crate) deletion: Option<Deletion>,
+    pub(crate) creates_fail: bool,
+    pub(crate) creation_held: Option<(Timestamp, String)>,
+    pub(crate) budget: u32,
+    pub(crate) witness: Witness,
+    pub(crate) now: Timestamp,
     made: u32,
 }
 
 impl World {
-    pub fn new(bounds: Bounds) -> Self {
+    pub(crate) fn new(bounds: Bounds) -> Self {
         let mut witness = Witness::default();
         witness.beat(BEGINNING);
         Self {
@@ -80,16 +80,16 @@ impl World {
     }
 
     /// The room with this number, in the order in which names were taken.
-    pub fn id(&self, number: u32) -> RoomId {
+    pub(crate) fn id(&self, number: u32) -> RoomId {
         RoomId::new(&self.name, number)
     }
 
-    pub fn room(&mut self, number: u32) -> &mut Room {
+    pub(crate) fn room(&mut self, number: u32) -> &mut Room {
         let id = self.id(number);
         self.rooms.get_mut(&id).expect("the room exists")
     }
 
-    pub fn watch(&self) -> Watch<'_> {
+    pub(crate) fn watch(&self) -> Watch<'_> {
         let clocks = Clocks {
             witnessed: self.witness.total,
             now: self.now,
@@ -97,12 +97,12 @@ impl World {
         Watch::of(&self.rooms, &self.deadlines, SHUTDOWN, clocks)
     }
 
-    pub fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         Counts::of(self.rooms.values(), &self.watch())
     }
 
     /// What a plan is made from at this moment, by the number wanted.
-    pub fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> Plan {
         plan::plan(&plan::Input {
             rooms: &self.rooms,
             watch: &self.watch(),
@@ -120,7 +120,7 @@ impl World {
         })
     }
 
-    pub fn guard_input(&self) -> guard::Input<'_> {
+    pub(crate) fn guard_input(&self) -> guard::Input<'_> {
         guard::Input {
             ballots: &self.ballots,
             before: self.wanted,
@@ -135,13 +135,13 @@ impl World {
     }
 
     /// One step of the loop: rule, plan, apply.
-    pub fn step(&mut self) -> Decision {
+    pub(crate) fn step(&mut self) -> Decision {
         let ruling = guard::rule(&self.guard_input());
         self.carry_out(Actor::Loop, &ruling)
     }
 
     /// A number asked for by hand.
-    pub fn scale_by_hand(&mut self, asked: u32) -> Decision {
+    pub(crate) fn scale_by_hand(&mut self, asked: u32) -> Decision {
         let ruling = guard::rule_manual(asked, &self.guard_input());
         self.carry_out(Actor::Manual, &ruling)
     }
@@ -181,7 +181,7 @@ impl World {
     }
 
     /// Applies a plan as the control loop does: what names an older revision is refused.
-    pub fn apply(&mut self, plan: &Plan) {
+    pub(crate) fn apply(&mut self, plan: &Plan) {
         plan.actions.iter().for_each(|action| self.act(action));
     }
 
@@ -262,7 +262,7 @@ impl World {
     }
 
     /// What is being deleted is gone, and a new list shows it.
-    pub fn sweep(&mut self) {
+    pub(crate) fn sweep(&mut self) {
         self.objects.retain(|_, object| !object.deleting);
         for id in self.rooms.keys().cloned().collect::<Vec<_>>() {
             if !self.objects.contains_key(&id) {
@@ -272,7 +272,7 @@ impl World {
     }
 
     /// Writes what the cluster shows of a room.
-    pub fn show(&mut self, id: &RoomId, phase: Phase) {
+    pub(crate) fn show(&mut self, id: &RoomId, phase: Phase) {
         let now = self.now;
         let Some(room) = self.rooms.get_mut(id) else {
             return;
@@ -295,7 +295,7 @@ impl World {
     }
 
     /// Every room that was created runs and says that it is ready.
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         for id in self.objects.keys().cloned().collect::<Vec<_>>() {
             let Some(room) = self.rooms.get(&id) else { continue };
             if matches!(room.phase, Phase::Unseen | Phase::Pending { .. }) {
@@ -305,7 +305,7 @@ impl World {
         }
     }
 
-    pub fn say(&mut self, id: &RoomId, status: Reported) -> Option<Reception> {
+    pub(crate) fn say(&mut self, id: &RoomId, status: Reported) -> Option<Reception> {
         let report = Report {
             status,
             sent_at: self.now,
@@ -317,18 +317,18 @@ impl World {
         Some(room.receive(&report, self.now, self.witness.total))
     }
 
-    pub fn report(&mut self, number: u32, status: Reported) {
+    pub(crate) fn report(&mut self, number: u32, status: Reported) {
         let id = self.id(number);
         self.say(&id, status).expect("the room exists");
     }
 
     /// Time passes: the API beats each second, and rooms that run and are not muted repeat what they said last.
-    pub fn wait(&mut self, span: Span) {
+    pub(crate) fn wait(&mut self, span: Span) {
         let end = self.now + span;
         while self.now < end {
             self.now = (self.now + Span::from_secs(1)).min(end);
             self.witness.beat(self.now);
-            if self.now.since(BEGINNING).ms() % PING.ms() == 0 {
+            if self.now.since(BEGINNING).ms().is_multiple_of(PING.ms()) {
                 self.ping_all();
             }
         }
@@ -345,7 +345,7 @@ impl World {
     }
 
     /// The process of a room ended by itself.
-    pub fn exit(&mut self, number: u32, code: i32, reason: &str) {
+    pub(crate) fn exit(&mut self, number: u32, code: i32, reason: &str) {
         let id = self.id(number);
         let exited = Phase::Exited {
             at: self.now,
@@ -356,7 +356,7 @@ impl World {
     }
 
     /// The registry lost everything, and the cluster's rooms were adopted.
-    pub fn lose_registry(&mut self) {
+    pub(crate) fn lose_registry(&mut self) {
         self.footing = Footing::Recovering { listed: true };
         let found: Vec<(RoomId, Version)> = self
             .rooms
@@ -372,7 +372,7 @@ impl World {
     }
 
     /// Steps, with all rooms coming up and going away as told, until a plan has nothing to do.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for _ in 0..60 {
             self.step();
             self.start();
