@@ -226,3 +226,111 @@ impl TryFrom<Stored> for Record {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pong() -> SchedulerName {
+        SchedulerName::parse("pong").unwrap()
+    }
+
+    fn record(suffix: u32) -> Record {
+        Record {
+            scheduler: pong(),
+            room: RoomId::new(&pong(), suffix),
+            version: Version { major: 2, minor: 1 },
+            created_at: Timestamp::from_ms(1_700_000_000_123),
+            shutdown: Span::from_secs(30),
+            ports: vec![OpenPort {
+                name: "game".to_owned(),
+                protocol: Protocol::Udp,
+                port: 20_001,
+            }],
+        }
+    }
+
+    fn written(root: &Path, suffix: u32) -> (Record, PathBuf) {
+        let record = record(suffix);
+        let folder = folder(root, &record.scheduler, &record.room);
+        write(&folder, &record).unwrap();
+        (record, folder)
+    }
+
+    #[test]
+    fn what_is_written_is_found_again() {
+        let root = tempfile::tempdir().unwrap();
+        let (record, folder) = written(root.path(), 1);
+        let found = read_all(root.path()).unwrap().pop().unwrap();
+        assert_eq!(
+            (found.record, found.process),
+            (record.clone(), None),
+            "its process has not begun"
+        );
+        let process = Process::current().unwrap();
+        write_process(&folder, &process).unwrap();
+        assert_eq!(read_all(root.path()).unwrap()[0].process, Some(process));
+        // A new run under the same name is not taken for the process of the one before.
+        write(&folder, &record).unwrap();
+        assert_eq!(read_all(root.path()).unwrap()[0].process, None);
+    }
+
+    #[test]
+    fn a_process_of_another_boot_is_not_believed() {
+        let root = tempfile::tempdir().unwrap();
+        let (_, folder) = written(root.path(), 1);
+        write_process(&folder, &Process::current().unwrap()).unwrap();
+        let file = folder.join("room.json");
+        let text = fs::read_to_string(&file)
+            .unwrap()
+            .replace(&linux::boot(), "another");
+        fs::write(&file, text).unwrap();
+        assert_eq!(read_all(root.path()).unwrap()[0].process, None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_alone_and_hides_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        for (suffix, text) in [(1, "{"), (2, "{\"format\":2}"), (3, "")] {
+            let (_, folder) = written(root.path(), suffix);
+            fs::write(folder.join("room.json"), text).unwrap();
+        }
+        let (good, _) = written(root.path(), 4);
+        let found: Vec<Record> = read_all(root.path())
+            .unwrap()
+            .into_iter()
+            .map(|found| found.record)
+            .collect();
+        assert_eq!(found, [good]);
+        assert!(
+            folder(root.path(), &pong(), &record(1).room)
+                .join("room.json")
+                .exists()
+        );
+    }
+
+    #[test]
+    fn deleted_rooms_leave_their_output_for_a_while() {
+        let root = tempfile::tempdir().unwrap();
+        let kept = u32::try_from(KEPT).unwrap();
+        for suffix in 0..kept + 5 {
+            written(root.path(), suffix);
+        }
+        for suffix in 0..kept + 4 {
+            retire(root.path(), &pong(), &record(suffix).room).unwrap();
+        }
+        let left = fs::read_dir(scheduler_folder(root.path(), &pong()))
+            .unwrap()
+            .count();
+        assert_eq!(
+            left,
+            KEPT + 1,
+            "the deleted ones that are kept, and the one that is there"
+        );
+        assert_eq!(read_all(root.path()).unwrap().len(), 1);
+        retire(root.path(), &pong(), &record(0).room).unwrap();
+        remove(root.path(), &pong()).unwrap();
+        remove(root.path(), &pong()).unwrap();
+        assert_eq!(read_all(root.path()).unwrap().len(), 0);
+    }
+}
