@@ -46,8 +46,9 @@ pub const PORTS: PortRange = PortRange {
 /// The name of the only node.
 const NODE: &str = "local";
 
-/// How long one call may take. Starting a process takes milliseconds; a loaded machine gets a few thousand times that.
-const CALL: Duration = Duration::from_secs(10);
+/// How long one call may take: a thousand times what starting a process takes, and less than the 5 s after which the
+/// control loop no longer counts on its lease (`control::Settings::cluster_timeout`).
+const CALL: Duration = Duration::from_secs(4);
 
 /// How the local cluster works.
 #[derive(Clone, Debug)]

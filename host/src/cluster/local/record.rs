@@ -91,8 +91,7 @@ pub(super) fn retire(root: &Path, scheduler: &SchedulerName, room: &RoomId) -> i
     remove_if_there(&folder.join("room.json"))?;
     remove_if_there(&folder.join("process"))?;
     let mut left = Vec::new();
-    for entry in fs::read_dir(scheduler_folder(root, scheduler))? {
-        let path = entry?.path();
+    for path in folders(&scheduler_folder(root, scheduler))? {
         if !path.join("room.json").exists() {
             left.push((fs::metadata(&path)?.modified()?, path));
         }
@@ -114,12 +113,9 @@ pub(super) fn remove(root: &Path, scheduler: &SchedulerName) -> io::Result<()> {
 
 /// Everything that is written down below `root`. What can't be read is told in the log and left alone.
 pub(super) fn read_all(root: &Path) -> io::Result<Vec<Found>> {
-    let rooms = root.join("rooms");
-    fs::create_dir_all(&rooms)?;
     let mut found = Vec::new();
-    for scheduler in fs::read_dir(rooms)? {
-        for room in fs::read_dir(scheduler?.path())? {
-            let folder = room?.path();
+    for scheduler in folders(&root.join("rooms"))? {
+        for folder in folders(&scheduler)? {
             match read(&folder) {
                 Ok(Some(room)) => found.push(room),
                 Ok(None) => {}
@@ -146,6 +142,20 @@ fn read(folder: &Path) -> io::Result<Option<Found>> {
     };
     let process = Process::parse(&note).filter(|_| is_this_boot);
     Ok(Some(Found { record, process }))
+}
+
+/// The folders in a folder, in order; none when it does not exist.
+fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let paths: Vec<PathBuf> = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<_>>()?;
+    let mut folders: Vec<PathBuf> = paths.into_iter().filter(|path| path.is_dir()).collect();
+    folders.sort();
+    Ok(folders)
 }
 
 fn scheduler_folder(root: &Path, scheduler: &SchedulerName) -> PathBuf {
@@ -295,7 +305,9 @@ mod tests {
             let (_, folder) = written(root.path(), suffix);
             fs::write(folder.join("room.json"), text).unwrap();
         }
-        let (good, _) = written(root.path(), 4);
+        let (good, folder_of_good) = written(root.path(), 4);
+        fs::write(root.path().join("rooms").join("notes.txt"), "somebody's").unwrap();
+        fs::write(folder_of_good.with_extension("txt"), "somebody's").unwrap();
         let found: Vec<Record> = read_all(root.path())
             .unwrap()
             .into_iter()
@@ -307,6 +319,13 @@ mod tests {
                 .join("room.json")
                 .exists()
         );
+    }
+
+    #[test]
+    fn a_room_that_was_never_written_is_retired_without_fuss() {
+        let root = tempfile::tempdir().unwrap();
+        retire(root.path(), &pong(), &record(1).room).unwrap();
+        assert_eq!(read_all(root.path()).unwrap().len(), 0);
     }
 
     #[test]
