@@ -1,1 +1,12 @@
-fn main() {}
+//! `maestro-cli`: talks to a running Maestro. Data goes to stdout, talk to stderr; the exit code tells what happened.
+
+use std::process::ExitCode;
+
+mod args;
+mod client;
+mod output;
+mod commands;
+
+fn main() -> ExitCode {
+    commands::main()
+}

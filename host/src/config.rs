@@ -1,5 +1,6 @@
 //! Settings from outside: the only file that reads the environment.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The variable that says what is logged, in the syntax of tracing's filters.
@@ -26,7 +27,7 @@ pub fn policy_cache() -> PathBuf {
 }
 
 /// What a local room inherits of our own environment: enough to find programs and a home, and nothing else.
-pub fn room_environment() -> Vec<(String, String)> {
+pub fn room_environment() -> BTreeMap<String, String> {
     ["PATH", "HOME", "LANG"]
         .into_iter()
         .filter_map(|name| std::env::var(name).ok().map(|value| (name.to_owned(), value)))

@@ -1,10 +1,20 @@
 //! The service: HTTP API, control loop, registry, cluster, store.
+//!
+//! `args` is what a user types; `app` wires the parts together; each of the others is described in its own file, and
+//! how they work together in `README.md`. In reading order:
 
-pub mod config;
-pub mod telemetry;
-pub mod tasks;
+pub mod args;
+pub mod dev;
+pub mod app;
+pub mod api;
+pub mod known;
+pub mod supervisor;
+pub mod control;
+pub mod catalog;
 pub mod registry;
 pub mod cluster;
 pub mod room;
 pub mod store;
-pub mod control;
+pub mod tasks;
+pub mod config;
+pub mod telemetry;

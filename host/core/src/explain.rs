@@ -121,7 +121,7 @@ fn winning_ballot(decision: &Decision) -> Option<&Ballot> {
 }
 
 /// Why a rule said what it said; reads on from "but ".
-fn because(clamp: &Clamp) -> String {
+pub fn because(clamp: &Clamp) -> String {
     let to = clamp.to;
     match &clamp.rule {
         Rule::NoTrust { triggers } => {

@@ -283,6 +283,16 @@ pub struct ScaleAnswer {
     pub clamped: Vec<String>,
 }
 
+/// A page of decisions, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Decisions {
+    /// Decisions.
+    pub decisions: Vec<crate::view::DecisionView>,
+    /// Ask for `?cursor=` this for older ones; absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
 /// All policies.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Policies {

@@ -6,3 +6,4 @@
 pub mod document;
 pub mod http;
 pub mod record;
+pub mod view;

@@ -1,0 +1,194 @@
+//! One HTTP call to Maestro, and what its failure means to a person.
+
+use std::io;
+use std::time::Duration;
+
+use maestro_wire::http::ErrorBody;
+use serde::de::DeserializeOwned;
+use ureq::Agent;
+use ureq::http::Response;
+
+/// The greatest answer that is read. A room's log or a page of decisions stays far below it.
+const ANSWER_LIMIT: u64 = 64 * 1024 * 1024;
+
+/// The longest a call may take. Compiling a large policy is the slowest thing that a call waits for.
+const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Calls one Maestro.
+pub(crate) struct Client {
+    agent: Agent,
+    url: String,
+}
+
+/// Why a call did not give what it was made for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The URL can't be used.
+    #[error("`{url}` is not a URL of Maestro; expected something like http://127.0.0.1:8080")]
+    Url {
+        /// As it was given.
+        url: String,
+    },
+    /// Nobody answered.
+    #[error(
+        "Maestro can't be reached at {url}\n  is it running? start one with `maestro dev`, or name another with --url or MAESTRO_URL"
+    )]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// Why.
+        #[source]
+        cause: Box<ureq::Error>,
+    },
+    /// Maestro answered with an error.
+    #[error("{}", refusal(.body))]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        body: Box<ErrorBody>,
+    },
+    /// The answer could not be understood.
+    #[error("{url} did not answer as Maestro does: {what}")]
+    Answer {
+        /// Where.
+        url: String,
+        /// What it answered.
+        what: String,
+    },
+}
+
+fn refusal(body: &ErrorBody) -> String {
+    match (body.error.as_str(), body.description.as_str()) {
+        ("", description) => description.to_owned(),
+        (error, "") => error.to_owned(),
+        (error, description) => format!("{error}: {description}"),
+    }
+}
+
+impl Client {
+    /// A client of the Maestro at `url`.
+    pub(crate) fn new(url: &str) -> Result<Self, Error> {
+        let url = url.trim_end_matches('/');
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            return Err(Error::Url { url: url.to_owned() });
+        }
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(CALL_TIMEOUT))
+            .timeout_connect(Some(Duration::from_secs(5)))
+            .user_agent(concat!("maestro-cli/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(Self {
+            agent: config.into(),
+            url: url.to_owned(),
+        })
+    }
+
+    /// Gets a JSON body.
+    pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        let url = self.at(path);
+        let answer = self.agent.get(&url).header("accept", "application/json").call();
+        self.json(url, answer)
+    }
+
+    /// Gets a text body.
+    pub(crate) fn get_text(&self, path: &str) -> Result<String, Error> {
+        let url = self.at(path);
+        let answer = self.agent.get(&url).call();
+        self.text(url, answer)
+    }
+
+    /// Posts a body.
+    pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, kind: &str, body: &[u8]) -> Result<T, Error> {
+        let url = self.at(path);
+        let answer = self.agent.post(&url).content_type(kind).send(body);
+        self.json(url, answer)
+    }
+
+    /// Puts a body.
+    pub(crate) fn put<T: DeserializeOwned>(&self, path: &str, kind: &str, body: &[u8]) -> Result<T, Error> {
+        let url = self.at(path);
+        let answer = self.agent.put(&url).content_type(kind).send(body);
+        self.json(url, answer)
+    }
+
+    /// Deletes.
+    pub(crate) fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        let url = self.at(path);
+        let answer = self.agent.delete(&url).call();
+        self.json(url, answer)
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    fn json<T: DeserializeOwned>(
+        &self,
+        url: String,
+        answer: Result<Response<ureq::Body>, ureq::Error>,
+    ) -> Result<T, Error> {
+        let text = self.text(url.clone(), answer)?;
+        serde_json::from_str(&text).map_err(|error| Error::Answer {
+            url,
+            what: format!("{error} in {}", excerpt(&text)),
+        })
+    }
+
+    fn text(&self, url: String, answer: Result<Response<ureq::Body>, ureq::Error>) -> Result<String, Error> {
+        let unreachable = |cause| Error::Unreachable {
+            url: self.url.clone(),
+            cause: Box::new(cause),
+        };
+        let mut response = answer.map_err(unreachable)?;
+        let status = response.status().as_u16();
+        let text = response
+            .body_mut()
+            .with_config()
+            .limit(ANSWER_LIMIT)
+            .read_to_string();
+        let text = text.map_err(|cause| match cause {
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Error::Answer {
+                url: url.clone(),
+                what: "the body is not text".to_owned(),
+            },
+            other => unreachable(other),
+        })?;
+        if (200..300).contains(&status) {
+            return Ok(text);
+        }
+        match serde_json::from_str::<ErrorBody>(&text) {
+            Ok(body) => Err(Error::Refused {
+                status,
+                body: Box::new(body),
+            }),
+            Err(_) => Err(Error::Answer {
+                url,
+                what: format!("status {status}, {}", excerpt(&text)),
+            }),
+        }
+    }
+}
+
+fn excerpt(text: &str) -> String {
+    let line: String = text.chars().filter(|c| !c.is_control()).take(120).collect();
+    match line.is_empty() {
+        true => "an empty body".to_owned(),
+        false => format!("`{line}`"),
+    }
+}
+
+/// Writes `segment` so that it is one segment of a path whatever it holds.
+pub(crate) fn segment(segment: &str) -> String {
+    let mut out = String::new();
+    for byte in segment.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'@' => {
+                out.push(byte.into())
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}

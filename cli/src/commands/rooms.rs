@@ -1,0 +1,155 @@
+//! Verbs about rooms.
+
+use anyhow::{Result, bail};
+use maestro_wire::http::{PortBody, RoomBody};
+
+use crate::args::{Format, Logs, Room, Rooms};
+use crate::client::{Client, segment};
+use crate::output;
+
+pub(super) fn list(client: &Client, format: Format, rooms: &Rooms) -> Result<()> {
+    let scheduler = segment(&rooms.scheduler);
+    let mut found: Vec<RoomBody> = Vec::new();
+    let statuses = match rooms.status.as_deref() {
+        Some(status) => vec![status],
+        None => vec!["creating", "ready", "occupied", "terminating"],
+    };
+    for status in statuses {
+        found.extend(pages(client, &scheduler, &segment(status))?);
+    }
+    found.sort_by(|a, b| a.room_id.cmp(&b.room_id));
+    found.dedup_by(|a, b| a.room_id == b.room_id);
+    if found.is_empty() && format == Format::Table {
+        eprintln!(
+            "no such rooms; `maestro-cli explain {}` tells why",
+            rooms.scheduler
+        );
+        return Ok(());
+    }
+    output::show(format, &found, |found| {
+        let rows = found.iter().map(|room| {
+            vec![
+                room.room_id.clone(),
+                room.state.clone(),
+                room.scheduler_version.clone(),
+                output::age(&room.created_at),
+                room.last_ping_at
+                    .as_deref()
+                    .map_or_else(|| "never".to_owned(), output::age),
+                address(room),
+                room.reason.clone().unwrap_or_default(),
+            ]
+        });
+        output::table(
+            &[
+                "room",
+                "state",
+                "version",
+                "age",
+                "last ping",
+                "address",
+                "reason",
+            ],
+            rows,
+        )
+    })
+}
+
+fn pages(client: &Client, scheduler: &str, status: &str) -> Result<Vec<RoomBody>> {
+    /// The older route counts pages from 1 under the name `offset`.
+    const PAGE: usize = 500;
+    let mut found = Vec::new();
+    for page in 1_u32.. {
+        let path = format!("/scheduler/{scheduler}/rooms/status/{status}?limit={PAGE}&offset={page}");
+        let rooms: Vec<RoomBody> = client.get(&path)?;
+        let is_last = rooms.len() < PAGE;
+        found.extend(rooms);
+        if is_last {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// `127.0.0.1 game:40001/UDP`, or nothing while it is not known.
+fn address(room: &RoomBody) -> String {
+    let port = |port: &PortBody| format!("{}:{}/{}", port.name, port.port, port.protocol);
+    let ports: Vec<String> = room.ports.iter().map(port).collect();
+    match room.host.is_empty() {
+        true => String::new(),
+        false => format!("{} {}", room.host, ports.join(" ")),
+    }
+}
+
+pub(super) fn show(client: &Client, format: Format, room: &Room) -> Result<()> {
+    let (scheduler, name) = match &room.room {
+        Some(name) => (room.scheduler.as_str(), name.as_str()),
+        None => (scheduler_of(&room.scheduler)?, room.scheduler.as_str()),
+    };
+    let room: RoomBody = client.get(&format!(
+        "/scheduler/{}/rooms/{}",
+        segment(scheduler),
+        segment(name)
+    ))?;
+    output::show(format, &room, |room| {
+        let mut lines = vec![
+            format!("{} is {} ({})", room.room_id, room.state, room.health),
+            format!("version     {}", room.scheduler_version),
+            format!(
+                "created     {} ago, {}",
+                output::age(&room.created_at),
+                room.created_at
+            ),
+            match &room.last_ping_at {
+                Some(at) => format!("last ping   {} ago", output::age(at)),
+                None => "last ping   never".to_owned(),
+            },
+            format!("matches     {} of {}", room.running_matches, room.capacity),
+        ];
+        lines.extend(
+            room.occupied_since
+                .iter()
+                .map(|at| format!("occupied    for {}", output::age(at))),
+        );
+        lines.extend(room.node.iter().map(|node| format!("node        {node}")));
+        if !room.host.is_empty() {
+            lines.push(format!("address     {}", address(room)));
+        }
+        lines.extend(room.exit_code.iter().map(|code| format!("exit code   {code}")));
+        lines.extend(room.reason.iter().map(|reason| format!("reason      {reason}")));
+        if !room.last_ping_metadata.is_empty() {
+            let text = serde_json::Value::Object(room.last_ping_metadata.clone());
+            lines.push(format!("metadata    {text}"));
+        }
+        lines.join("\n")
+    })
+}
+
+pub(super) fn logs(client: &Client, logs: &Logs) -> Result<()> {
+    let (scheduler, room) = match logs.room.as_slice() {
+        [room] => (scheduler_of(room)?, room.as_str()),
+        [scheduler, room, ..] => (scheduler.as_str(), room.as_str()),
+        [] => bail!("name a room"),
+    };
+    let previous = if logs.previous { "&previous=true" } else { "" };
+    let path = format!(
+        "/scheduler/{}/rooms/{}/logs?lines={}{previous}",
+        segment(scheduler),
+        segment(room),
+        logs.lines
+    );
+    let text = client.get_text(&path)?;
+    if text.is_empty() {
+        eprintln!("{room} wrote nothing");
+        return Ok(());
+    }
+    output::print(&text)
+}
+
+/// A room's name holds its scheduler's.
+fn scheduler_of(room: &str) -> Result<&str> {
+    match room.rsplit_once('-') {
+        Some((scheduler, suffix)) if suffix.len() == 8 => Ok(scheduler),
+        _ => bail!("`{room}` is not a room's name; expected <scheduler>-<8 hexadecimal digits>"),
+    }
+}

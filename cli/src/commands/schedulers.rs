@@ -1,0 +1,237 @@
+//! Verbs about schedulers.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use maestro_wire::document;
+use maestro_wire::http::{ConfigBody, Done, ScaleAnswer, ScaleRequest, SchedulerStatus, SchedulerSummary};
+
+use crate::args::{Delete, Files, Format, Get, Scale};
+use crate::client::{Client, segment};
+use crate::output;
+
+const YAML: &str = "application/yaml";
+const JSON: &str = "application/json";
+
+pub(super) fn create(client: &Client, format: Format, files: &Files) -> Result<()> {
+    for text in texts(files)? {
+        let done: Done = client.post("/scheduler", YAML, text.body.as_bytes())?;
+        warn(&text, &done);
+        let names = text.names.join(", ");
+        output::show(format, &done, |_| {
+            format!("created {names}; see how it comes up: maestro-cli status {names}")
+        })?;
+    }
+    Ok(())
+}
+
+pub(super) fn update(client: &Client, format: Format, files: &Files) -> Result<()> {
+    for text in texts(files)? {
+        let [name] = text.names.as_slice() else {
+            bail!(
+                "{}: update takes one scheduler a file; this one has {}",
+                text.source,
+                text.names.len()
+            );
+        };
+        let path = format!("/scheduler/{}", segment(name));
+        let done: Done = client.put(&path, YAML, text.body.as_bytes())?;
+        warn(&text, &done);
+        output::show(format, &done, |done| {
+            let version = done.version.as_deref().unwrap_or("as it was");
+            match &done.message {
+                Some(message) => format!("{name} is {version}: {message}"),
+                None => format!("{name} is {version}"),
+            }
+        })?;
+    }
+    Ok(())
+}
+
+pub(super) fn get(client: &Client, format: Format, get: &Get) -> Result<()> {
+    let names: Vec<&str> = get.names.iter().map(String::as_str).collect();
+    // The older tools' `get scheduler X`, `get schedulers` and `get schedulers-info` go on working.
+    let name = match names.as_slice() {
+        [] | ["scheduler" | "schedulers" | "schedulers-info"] => None,
+        [name] | ["scheduler" | "schedulers", name] => Some(*name),
+        [first, ..] => bail!("`get {first} …` is not known; try `get` or `get SCHEDULER`"),
+    };
+    match name {
+        Some(name) => config(client, format, name, get.version.as_deref()),
+        None => list(client, format),
+    }
+}
+
+fn list(client: &Client, format: Format) -> Result<()> {
+    let schedulers: Vec<SchedulerSummary> = client.get("/scheduler?info")?;
+    if schedulers.is_empty() && format == Format::Table {
+        eprintln!("no schedulers yet; create one: maestro-cli create FILE");
+        return Ok(());
+    }
+    output::show(format, &schedulers, |all| {
+        let max = |summary: &SchedulerSummary| match summary.autoscaling_max {
+            0 => "-".to_owned(),
+            max => max.to_string(),
+        };
+        let rows = all.iter().map(|s| {
+            vec![
+                s.name.clone(),
+                s.game.clone(),
+                s.version.clone(),
+                s.state.clone(),
+                s.rooms_ready.to_string(),
+                s.rooms_occupied.to_string(),
+                s.rooms_creating.to_string(),
+                s.rooms_terminating.to_string(),
+                s.wanted.to_string(),
+                s.autoscaling_min.to_string(),
+                max(s),
+            ]
+        });
+        let header = [
+            "name", "game", "version", "state", "ready", "occupied", "creating", "ending", "wanted", "min",
+            "max",
+        ];
+        output::table(&header, rows)
+    })
+}
+
+fn config(client: &Client, format: Format, name: &str, version: Option<&str>) -> Result<()> {
+    let query = version
+        .map(|version| format!("?version={}", segment(version)))
+        .unwrap_or_default();
+    let path = format!("/scheduler/{}/config{query}", segment(name));
+    match format {
+        Format::Json => {
+            let document: serde_json::Value = client.get(&path)?;
+            output::show(format, &document, |_| String::new())
+        }
+        Format::Table | Format::Yaml => {
+            // Without `Accept: application/json` the document comes back as it was given.
+            let text = client.get_text(&path)?;
+            let body: ConfigBody = serde_json::from_str(&text).context("the answer has no `yaml`")?;
+            output::print(&body.yaml)
+        }
+    }
+}
+
+pub(super) fn status(client: &Client, format: Format, name: &str) -> Result<()> {
+    let status: SchedulerStatus = client.get(&format!("/scheduler/{}", segment(name)))?;
+    output::show(format, &status, |s| {
+        let max = s.max.map_or_else(|| "none".to_owned(), |max| max.to_string());
+        let mut lines = vec![
+            format!("{name} {} ({}), {}", s.version, s.game, s.state),
+            format!(
+                "rooms: {} ready, {} occupied, {} creating, {} ending; wanted {} (min {}, max {max})",
+                s.rooms_at_ready,
+                s.rooms_at_occupied,
+                s.rooms_at_creating,
+                s.rooms_at_terminating,
+                s.wanted,
+                s.min,
+            ),
+        ];
+        lines.extend(
+            s.last_decision
+                .iter()
+                .map(|last| format!("last decision: {last}")),
+        );
+        lines.extend(s.waits.iter().map(|wait| format!("waits: {wait}")));
+        lines.join("\n")
+    })
+}
+
+pub(super) fn scale(client: &Client, format: Format, scale: &Scale) -> Result<()> {
+    let request = ScaleRequest {
+        scaleup: scale.up,
+        scaledown: scale.down,
+        replicas: scale.replicas,
+    };
+    let body = serde_json::to_vec(&request).context("can't write the request")?;
+    let path = format!("/scheduler/{}", segment(&scale.scheduler));
+    let answer: ScaleAnswer = client.post(&path, JSON, &body)?;
+    output::show(format, &answer, |answer| {
+        let mut lines = vec![format!("{}: wanted is {} now", scale.scheduler, answer.wanted)];
+        if answer.asked != answer.wanted {
+            lines[0].push_str(&format!(" ({} asked for)", answer.asked));
+        }
+        lines.extend(answer.clamped.iter().map(|why| format!("  {why}")));
+        lines.join("\n")
+    })
+}
+
+pub(super) fn delete(client: &Client, format: Format, delete: &Delete) -> Result<()> {
+    let names = delete.schedulers.join(", ");
+    if !delete.yes && io::stdin().is_terminal() {
+        eprint!(
+            "delete {names}? rooms in a match {}. [y/N] ",
+            match delete.force {
+                true => "are ended too",
+                false => "finish it first",
+            }
+        );
+        io::stderr().flush().context("can't write to stderr")?;
+        let mut answer = String::new();
+        io::stdin()
+            .lock()
+            .read_line(&mut answer)
+            .context("can't read the answer")?;
+        if !matches!(answer.trim(), "y" | "Y" | "yes") {
+            bail!("nothing was deleted");
+        }
+    }
+    for name in &delete.schedulers {
+        let query = if delete.force { "?force=true" } else { "" };
+        let done: Done = client.delete(&format!("/scheduler/{}{query}", segment(name)))?;
+        output::show(format, &done, |done| match &done.message {
+            Some(message) => format!("{name}: {message}"),
+            None => format!("{name} is being deleted"),
+        })?;
+    }
+    Ok(())
+}
+
+/// A file's text and the schedulers in it.
+struct Text {
+    source: String,
+    body: String,
+    names: Vec<String>,
+}
+
+/// Reads every file before the first call, so that a bad one changes nothing.
+fn texts(files: &Files) -> Result<Vec<Text>> {
+    files
+        .files
+        .iter()
+        .chain(&files.file)
+        .map(|file| text(file))
+        .collect()
+}
+
+fn text(file: &Path) -> Result<Text> {
+    let source = file.display().to_string();
+    let body = match file == Path::new("-") {
+        true => {
+            let mut body = String::new();
+            io::stdin()
+                .read_to_string(&mut body)
+                .context("can't read stdin")?;
+            body
+        }
+        false => std::fs::read_to_string(file).with_context(|| format!("can't read {source}"))?,
+    };
+    let documents = document::read(&body)
+        .map_err(|problems| anyhow::anyhow!("{source} has problems\n{}", problems.show(&source, &body)))?;
+    let names: Vec<String> = documents.iter().map(|d| d.scheduler.name.to_string()).collect();
+    match names.is_empty() {
+        true => bail!("{source} holds no scheduler"),
+        false => Ok(Text { source, body, names }),
+    }
+}
+
+fn warn(text: &Text, done: &Done) {
+    for warning in &done.warnings {
+        eprintln!("warning: {}:{warning}", text.source);
+    }
+}

@@ -1,0 +1,163 @@
+//! The HTTP API: routes, limits, and what every answer carries.
+//!
+//! Requests record facts in the registry or intent in the store and wake the loop; none of them acts on a cluster.
+//! Room routes touch the registry alone. Names, fields and success bodies of the older system are kept.
+
+pub mod apply;
+mod auth;
+mod decisions;
+mod health;
+mod limit;
+mod policies;
+mod problem;
+mod rooms;
+mod schedulers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post, put};
+use maestro_core::decision::Decision;
+use maestro_core::names::SchedulerName;
+use tokio::sync::Notify;
+
+use crate::catalog::Catalog;
+use crate::cluster::Cluster;
+use crate::control::{Clock, TokenMaker};
+use crate::known::{Entry, Known};
+use crate::registry::Registry;
+use crate::store::Store;
+
+pub use auth::Key;
+use problem::{Problem, guarded};
+
+/// The longest that most requests may take.
+const REQUEST: Duration = Duration::from_secs(10);
+
+/// The longest that deploying a policy may take, compilation included.
+const DEPLOYMENT: Duration = Duration::from_secs(90);
+
+/// What the API works with; cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    /// What should be.
+    pub store: Store,
+    /// What rooms say.
+    pub registry: Arc<dyn Registry>,
+    /// For rooms' output only.
+    pub cluster: Arc<dyn Cluster>,
+    /// Policies.
+    pub catalog: Arc<Catalog>,
+    /// Schedulers, so that a ping never asks the store.
+    pub known: Arc<Known>,
+    /// What rooms' tokens are made from.
+    pub key: Key,
+    /// This machine's time of day.
+    pub wall: Clock,
+    /// Wakes whoever keeps the loops.
+    pub changed: Arc<Notify>,
+    /// Most rooms of one scheduler.
+    pub cap: u32,
+    /// How often each room may call.
+    pub limits: Arc<limit::Limits>,
+}
+
+impl Api {
+    /// Makes rooms' tokens.
+    pub fn token_maker(&self) -> TokenMaker {
+        let key = self.key.clone();
+        Arc::new(move |scheduler, room| key.token(scheduler, room))
+    }
+
+    /// The newest decision on a scheduler, if the journal has one.
+    pub async fn last_decision(&self, name: &SchedulerName) -> Result<Option<Decision>, crate::store::Error> {
+        let newest = self.store.decisions(name, None, 1).await?;
+        Ok(newest
+            .first()
+            .and_then(|record| decisions::decode(record).ok())
+            .map(|record| record.decision))
+    }
+
+    /// A scheduler by the name in a path.
+    async fn scheduler(&self, name: &str) -> Result<Arc<Entry>, Problem> {
+        let Ok(parsed) = SchedulerName::parse(name) else {
+            return Err(self.unknown_scheduler(name).await);
+        };
+        if let Some(entry) = self.known.get(&parsed) {
+            return Ok(entry);
+        }
+        match self.store.scheduler(&parsed).await? {
+            Some(stored) => Ok(self.known.put(Entry::read(stored)?)),
+            None => Err(self.unknown_scheduler(name).await),
+        }
+    }
+
+    async fn unknown_scheduler(&self, name: &str) -> Problem {
+        // Without the store there is no nearest name to tell, and the answer is the same.
+        let stored = self.store.schedulers().await.unwrap_or_default();
+        Problem::unknown(
+            "scheduler",
+            name,
+            stored.iter().map(|stored| stored.name.as_str()),
+        )
+    }
+}
+
+/// All routes.
+pub fn router(api: Api) -> Router {
+    let quick = Router::new()
+        .route("/healthcheck", get(health::check))
+        .route("/scheduler", get(schedulers::list).post(schedulers::create))
+        .route(
+            "/scheduler/{scheduler}",
+            get(schedulers::status)
+                .put(schedulers::update)
+                .post(schedulers::scale)
+                .delete(schedulers::delete),
+        )
+        .route("/scheduler/{scheduler}/config", get(schedulers::config))
+        .route("/scheduler/{scheduler}/releases", get(schedulers::releases))
+        .route("/scheduler/{scheduler}/decisions", get(decisions::list))
+        .route("/scheduler/{scheduler}/rooms", get(rooms::names))
+        .route(
+            "/scheduler/{scheduler}/rooms/status/{status}",
+            get(rooms::by_status),
+        )
+        .route("/scheduler/{scheduler}/rooms/{room}", get(rooms::one))
+        .route("/scheduler/{scheduler}/rooms/{room}/ping", put(rooms::report))
+        .route("/scheduler/{scheduler}/rooms/{room}/status", put(rooms::report))
+        .route("/scheduler/{scheduler}/rooms/{room}/address", get(rooms::address))
+        .route("/scheduler/{scheduler}/rooms/{room}/logs", get(rooms::logs))
+        .route("/policies/{policy}", get(policies::one))
+        .layer(middleware::from_fn(|request, next| {
+            guarded(REQUEST, request, next)
+        }));
+    let slow = Router::new()
+        .route("/policies", post(policies::deploy).get(policies::list))
+        .layer(middleware::from_fn(|request, next| {
+            guarded(DEPLOYMENT, request, next)
+        }));
+    quick
+        .merge(slow)
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(middleware::from_fn(with_version))
+        .with_state(api)
+}
+
+/// The older system's header, and the one that its documentation promised.
+async fn with_version(request: Request, next: Next) -> Response {
+    const VERSION: HeaderValue = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
+    let mut response = next.run(request).await;
+    for name in ["x-version", "x-maestro-version"] {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static(name), VERSION);
+    }
+    response
+}

@@ -1,0 +1,146 @@
+//! Stores scheduler documents: through the API, and from files that `maestro dev` was given.
+
+use std::collections::BTreeMap;
+
+use maestro_core::names::{Digest, SchedulerName, Version};
+use maestro_wire::document::{self, Document, Warning};
+
+use super::Api;
+use super::problem::{Kind, Problem};
+use crate::known::Entry;
+use crate::store;
+use crate::store::schedulers::{Change, Draft, ManagedBy};
+
+/// What became of one document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Applied {
+    /// Its scheduler.
+    pub name: SchedulerName,
+    /// The scheduler's version now.
+    pub version: Version,
+    /// The operation that makes it true; `None` when nothing changed.
+    pub operation: Option<u64>,
+    /// For people.
+    pub message: String,
+    /// What its author should know of.
+    pub warnings: Vec<Warning>,
+}
+
+/// A document that can be stored.
+pub(super) struct Ready {
+    document: Document,
+    digests: BTreeMap<String, Digest>,
+}
+
+/// Reads a text and looks up its policies; nothing is stored. All problems of all documents come back at once.
+pub(super) async fn check(api: &Api, text: &str) -> Result<Vec<Ready>, Problem> {
+    let documents = document::read(text).map_err(|found| Problem::document(&found))?;
+    if documents.is_empty() {
+        return Err(Problem::new(
+            Kind::Document,
+            "no document",
+            "the body is empty; expected a scheduler document",
+        ));
+    }
+    let mut ready = Vec::new();
+    let mut problems = Vec::new();
+    for document in documents {
+        match api.catalog.check(&document).await {
+            Ok(digests) => ready.push(Ready { document, digests }),
+            Err(found) => problems.extend(found),
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(ready),
+        false => Err(Problem::listed(problems)),
+    }
+}
+
+/// Stores each scheduler that is new and each that changed.
+pub async fn apply(api: &Api, text: &str, managed_by: &ManagedBy) -> Result<Vec<Applied>, Problem> {
+    let mut applied = Vec::new();
+    for ready in check(api, text).await? {
+        let name = &ready.document.scheduler.name;
+        applied.push(match api.store.scheduler(name).await? {
+            Some(_) => update(api, &ready, managed_by).await?,
+            None => create(api, &ready, managed_by).await?,
+        });
+    }
+    Ok(applied)
+}
+
+impl Ready {
+    pub(super) fn name(&self) -> &SchedulerName {
+        &self.document.scheduler.name
+    }
+
+    fn draft<'a>(&'a self, managed_by: &ManagedBy) -> Draft<'a> {
+        Draft {
+            scheduler: &self.document.scheduler,
+            document: &self.document.text,
+            digests: &self.digests,
+            managed_by: managed_by.clone(),
+        }
+    }
+}
+
+/// Stores a new scheduler.
+pub(super) async fn create(api: &Api, ready: &Ready, managed_by: &ManagedBy) -> Result<Applied, Problem> {
+    let operation = api
+        .store
+        .create_scheduler(&ready.draft(managed_by), (api.wall)())
+        .await?;
+    tell(api, ready.name()).await?;
+    let least = ready.document.scheduler.autoscaling.min;
+    Ok(Applied {
+        name: ready.name().clone(),
+        version: Version::FIRST,
+        operation: Some(operation.id),
+        message: format!("created as {}; at least {least} rooms come up", Version::FIRST),
+        warnings: ready.document.warnings.clone(),
+    })
+}
+
+/// Stores a scheduler's new version, if it says anything new.
+pub(super) async fn update(api: &Api, ready: &Ready, managed_by: &ManagedBy) -> Result<Applied, Problem> {
+    let stored = api.store.scheduler(ready.name()).await?;
+    let stored = stored.ok_or_else(|| store::Error::UnknownScheduler(ready.name().clone()))?;
+    let active = stored.active.version;
+    let before = Entry::read(stored)?.scheduler;
+    let change = api
+        .store
+        .update_scheduler((&before, active), &ready.draft(managed_by), (api.wall)())
+        .await?;
+    let (version, operation, message) = match change {
+        Change::Unchanged(version) => (version, None, format!("nothing changed, it stays {version}")),
+        Change::Stored { version, operation } => {
+            let what = match version.minor {
+                0 => "rooms are replaced, idle ones first, occupied ones when their match ends",
+                _ => "no room is touched",
+            };
+            (
+                version,
+                Some(operation.id),
+                format!("stored as {version}; {what}"),
+            )
+        }
+    };
+    tell(api, ready.name()).await?;
+    let warnings = ready.document.warnings.clone();
+    Ok(Applied {
+        name: ready.name().clone(),
+        version,
+        operation,
+        message,
+        warnings,
+    })
+}
+
+/// Makes the change known here, and wakes whoever keeps the loops.
+async fn tell(api: &Api, name: &SchedulerName) -> Result<(), Problem> {
+    if let Some(stored) = api.store.scheduler(name).await? {
+        api.known.put(Entry::read(stored)?);
+    }
+    api.changed.notify_one();
+    Ok(())
+}

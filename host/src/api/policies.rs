@@ -1,0 +1,37 @@
+//! Deployed policies.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use maestro_wire::http::{Policies, PolicyBody};
+
+use super::Api;
+use super::problem::{Problem, created, read_body};
+
+/// The largest component, of the class that holds script engines.
+const COMPONENT_LIMIT: usize = 24 * 1024 * 1024;
+
+/// Takes a component, or the core module that `cargo build` leaves.
+pub(super) async fn deploy(State(api): State<Api>, body: Body) -> Result<Response, Problem> {
+    let bytes = read_body(body, COMPONENT_LIMIT).await?;
+    let policy = api.catalog.deploy(&bytes, (api.wall)()).await?;
+    // Schedulers whose policy could not be loaded can be tried again now.
+    api.changed.notify_one();
+    Ok(created(Json(policy)))
+}
+
+/// All policies, those that ship with Maestro first.
+pub(super) async fn list(State(api): State<Api>) -> Result<Json<Policies>, Problem> {
+    Ok(Json(Policies {
+        policies: api.catalog.list().await?,
+    }))
+}
+
+/// One policy, as in `queue-depth` or `queue-depth@1.2.0`.
+pub(super) async fn one(
+    State(api): State<Api>,
+    Path(policy): Path<String>,
+) -> Result<Json<PolicyBody>, Problem> {
+    Ok(Json(api.catalog.get(&policy).await?))
+}

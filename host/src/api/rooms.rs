@@ -1,0 +1,263 @@
+//! The room protocol, and questions about rooms. Nothing here touches the store while the scheduler is known.
+
+use std::time::Instant;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use maestro_core::deadlines::{Clocks, Watch};
+use maestro_core::names::RoomId;
+use maestro_core::room::{Room, Status, Use};
+use maestro_core::scheduler::Protocol;
+use maestro_wire::document::{nearest, quoted};
+use maestro_wire::http::{AddressBody, PingAnswer, PortBody, RoomBody, RoomNames};
+use serde::Deserialize;
+
+use super::Api;
+use super::problem::{Kind, Problem, read_body};
+use crate::known::Entry;
+use crate::registry::{Call, Changes, Cursor};
+
+mod body;
+mod view;
+
+pub(super) use view::{Look, look};
+
+/// The largest body of a room's call.
+const CALL_LIMIT: usize = 16 * 1024;
+
+/// Most lines of output in one answer.
+const LINES_LIMIT: usize = 10_000;
+
+/// `PUT …/ping` and `PUT …/status`: the same facts, under the older system's two names.
+pub(super) async fn report(
+    State(api): State<Api>,
+    Path((scheduler, room)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<PingAnswer>, Problem> {
+    let entry = api.scheduler(&scheduler).await?;
+    let name = &entry.scheduler.name;
+    let room = room_id(&entry, &room)?;
+    api.limits
+        .take(&room, Instant::now())
+        .map_err(Problem::too_often)?;
+    let authentic = api.key.check(&headers, name, &room)?;
+    let report = match read_body(body, CALL_LIMIT)
+        .await
+        .and_then(|bytes| body::read(&bytes))
+    {
+        Ok(report) => report,
+        Err(problem) => {
+            // Whoever sends something malformed is alive all the same. A room that nobody knows stays unknown.
+            api.registry.report(name, &room, Call::Refused).await?;
+            return Err(problem);
+        }
+    };
+    let call = Call::Report {
+        report,
+        authentic,
+        version: entry.stored.active.version,
+    };
+    let receipt = api.registry.report(name, &room, call).await?;
+    Ok(Json(PingAnswer {
+        success: true,
+        draining: receipt.draining,
+    }))
+}
+
+/// Where players reach a room.
+pub(super) async fn address(
+    State(api): State<Api>,
+    Path((scheduler, room)): Path<(String, String)>,
+) -> Result<Json<AddressBody>, Problem> {
+    let entry = api.scheduler(&scheduler).await?;
+    let room = known_room(&api, &entry, &room).await?;
+    Ok(Json(AddressBody {
+        host: view::host(&room),
+        ports: view::ports(&room),
+        ipv6_label: String::new(),
+    }))
+}
+
+/// One room.
+pub(super) async fn one(
+    State(api): State<Api>,
+    Path((scheduler, room)): Path<(String, String)>,
+) -> Result<Json<RoomBody>, Problem> {
+    let entry = api.scheduler(&scheduler).await?;
+    let room = known_room(&api, &entry, &room).await?;
+    let look = look(&api, &entry).await?;
+    Ok(Json(look.body(&room)))
+}
+
+/// What the older system takes to choose rooms.
+#[derive(Debug, Deserialize)]
+pub(super) struct Choice {
+    metric: Option<String>,
+    limit: Option<String>,
+}
+
+/// Names of ready rooms, or of rooms by what they use.
+pub(super) async fn names(
+    State(api): State<Api>,
+    Path(scheduler): Path<String>,
+    Query(choice): Query<Choice>,
+) -> Result<Json<RoomNames>, Problem> {
+    let entry = api.scheduler(&scheduler).await?;
+    let limit = number("limit", choice.limit.as_deref(), 5, 10_000)?;
+    let look = look(&api, &entry).await?;
+    let is_ready = |room: &&Room| room.status() == Status::Ready && room.usage() == Use::Idle;
+    let rooms: Vec<String> = match choice.metric.as_deref().unwrap_or("room") {
+        "room" | "legacy" => look
+            .rooms
+            .iter()
+            .filter(is_ready)
+            .take(limit)
+            .map(|r| r.id.to_string())
+            .collect(),
+        metric @ ("cpu" | "mem" | "memory") => {
+            let in_use = |room: &Room| matches!(room.status(), Status::Ready | Status::Occupied);
+            let mut usage = api.cluster.usage(&entry.scheduler.name).await?;
+            usage.retain(|usage| {
+                look.rooms
+                    .iter()
+                    .any(|room| room.id == usage.room && in_use(room))
+            });
+            match metric {
+                "cpu" => usage.sort_by(|a, b| a.cpu_milli.total_cmp(&b.cpu_milli)),
+                _ => usage.sort_by(|a, b| a.memory_bytes.total_cmp(&b.memory_bytes)),
+            }
+            usage
+                .into_iter()
+                .take(limit)
+                .map(|usage| usage.room.to_string())
+                .collect()
+        }
+        other => return Err(one_of("metric", other, &["room", "legacy", "cpu", "mem"])),
+    };
+    Ok(Json(RoomNames { rooms }))
+}
+
+/// A page, counted from 1 under the name that the older system gave it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page {
+    limit: Option<String>,
+    offset: Option<String>,
+}
+
+/// Rooms of one of the older four statuses, by name.
+pub(super) async fn by_status(
+    State(api): State<Api>,
+    Path((scheduler, status)): Path<(String, String)>,
+    Query(page): Query<Page>,
+) -> Result<Json<Vec<RoomBody>>, Problem> {
+    let entry = api.scheduler(&scheduler).await?;
+    let limit = number("limit", page.limit.as_deref(), 10, 1_000)?;
+    let page = number("offset", page.offset.as_deref(), 1, 1_000_000)?;
+    let wanted: &[Status] = match status.as_str() {
+        "creating" => &[Status::Creating],
+        "ready" => &[Status::Ready],
+        "occupied" => &[Status::Occupied],
+        "terminating" => &[Status::Terminating],
+        "ready_or_occupied" => &[Status::Ready, Status::Occupied],
+        other => {
+            return Err(one_of(
+                "status",
+                other,
+                &["creating", "ready", "occupied", "terminating"],
+            ));
+        }
+    };
+    let look = look(&api, &entry).await?;
+    let matching = look.rooms.iter().filter(|room| wanted.contains(&room.status()));
+    let skipped = limit.saturating_mul(page.saturating_sub(1));
+    Ok(Json(
+        matching
+            .skip(skipped)
+            .take(limit)
+            .map(|room| look.body(room))
+            .collect(),
+    ))
+}
+
+/// Which part of a room's output.
+#[derive(Debug, Deserialize)]
+pub(super) struct Lines {
+    lines: Option<String>,
+    previous: Option<bool>,
+}
+
+/// A room's output, as text.
+pub(super) async fn logs(
+    State(api): State<Api>,
+    Path((scheduler, room)): Path<(String, String)>,
+    Query(which): Query<Lines>,
+) -> Result<String, Problem> {
+    let entry = api.scheduler(&scheduler).await?;
+    let room = room_id(&entry, &room)?;
+    let lines = number("lines", which.lines.as_deref(), 100, LINES_LIMIT)?;
+    let name = &entry.scheduler.name;
+    Ok(api
+        .cluster
+        .logs(name, &room, lines, which.previous.unwrap_or(false))
+        .await?)
+}
+
+/// A room's name that belongs to this scheduler; no other can be one of its rooms.
+fn room_id(entry: &Entry, text: &str) -> Result<RoomId, Problem> {
+    let name = &entry.scheduler.name;
+    match RoomId::parse(text) {
+        Ok(room) if room.belongs_to(name) => Ok(room),
+        Ok(_) | Err(_) => {
+            let description = format!(
+                "{} is no room of {name}; expected {name}-<8 hexadecimal digits>",
+                quoted(text)
+            );
+            Err(Problem::new(Kind::Unknown, "room not found", description))
+        }
+    }
+}
+
+async fn known_room(api: &Api, entry: &Entry, text: &str) -> Result<Room, Problem> {
+    let room = room_id(entry, text)?;
+    let name = &entry.scheduler.name;
+    match api.registry.room(name, &room).await? {
+        Some(room) => Ok(room),
+        None => {
+            let rooms = api.registry.rooms(name).await?;
+            Err(Problem::unknown(
+                "room",
+                text,
+                rooms.iter().map(|room| room.id.as_str()),
+            ))
+        }
+    }
+}
+
+/// A whole number of a query, from 1 to `most`.
+pub(super) fn number(name: &str, text: Option<&str>, default: usize, most: usize) -> Result<usize, Problem> {
+    let Some(text) = text else { return Ok(default) };
+    match text.parse() {
+        Ok(number) if (1..=most).contains(&number) => Ok(number),
+        Ok(_) | Err(_) => {
+            let description = format!(
+                "`{name}` is {}; expected a whole number from 1 to {most}",
+                quoted(text)
+            );
+            Err(Problem::new(Kind::Parameter, "invalid parameter", description))
+        }
+    }
+}
+
+fn one_of(name: &str, given: &str, valid: &[&str]) -> Problem {
+    let hint = nearest(given, valid.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+    let description = format!(
+        "`{name}` is {}; expected one of {}{}",
+        quoted(given),
+        valid.join(", "),
+        hint.unwrap_or_default()
+    );
+    Problem::new(Kind::Parameter, "invalid parameter", description)
+}

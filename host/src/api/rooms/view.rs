@@ -1,0 +1,116 @@
+//! Rooms as the API shows them.
+
+use super::*;
+use maestro_core::room::{Health, Intent, Phase};
+use maestro_wire::view::rfc3339;
+
+/// All rooms of a scheduler at one time, by name, with what is needed to judge them.
+pub(in crate::api) struct Look<'a> {
+    pub(in crate::api) entry: &'a Entry,
+    pub(in crate::api) rooms: Vec<Room>,
+    pub(in crate::api) watch: Watch<'a>,
+    /// What the loop keeps; `None` before its first step.
+    pub(in crate::api) state: Option<crate::registry::State>,
+}
+
+/// Looks at all rooms of a scheduler.
+pub(in crate::api) async fn look<'a>(api: &Api, entry: &'a Entry) -> Result<Look<'a>, Problem> {
+    let changes = api.registry.changes(&entry.scheduler.name, Cursor::START).await?;
+    let Changes {
+        mut rooms,
+        now,
+        witness,
+        state,
+        ..
+    } = changes;
+    rooms.sort_by(|a, b| a.id.cmp(&b.id));
+    let (deadlines, shutdown) = (&entry.scheduler.deadlines, entry.scheduler.template.shutdown);
+    let watch = Watch::over(
+        &rooms,
+        deadlines,
+        shutdown,
+        Clocks {
+            witnessed: witness.total,
+            now,
+        },
+    );
+    Ok(Look {
+        entry,
+        rooms,
+        watch,
+        state,
+    })
+}
+
+impl Look<'_> {
+    /// A room's body.
+    pub(in crate::api) fn body(&self, room: &Room) -> RoomBody {
+        let metadata = serde_json::from_str(&room.metadata).unwrap_or_default();
+        RoomBody {
+            scheduler_name: self.entry.scheduler.name.to_string(),
+            scheduler_version: room.version.to_string(),
+            room_id: room.id.to_string(),
+            status: room.status().as_str().to_owned(),
+            state: room.state().to_owned(),
+            health: health(self.watch.health(room)).to_owned(),
+            created_at: rfc3339(room.created_at()),
+            last_ping_at: room.reports.life_at.map(rfc3339),
+            last_ping_metadata: metadata,
+            occupied_since: room.occupied_since.map(rfc3339),
+            reason: reason(room),
+            exit_code: match room.phase {
+                Phase::Exited { code, .. } => code,
+                Phase::Unseen | Phase::Pending { .. } | Phase::Running { .. } | Phase::Absent { .. } => None,
+            },
+            node: room.node.clone(),
+            host: host(room),
+            ports: ports(room),
+            running_matches: room.running_matches,
+            capacity: room.capacity,
+            revision: room.revision.0,
+        }
+    }
+}
+
+fn health(health: Health) -> &'static str {
+    match health {
+        Health::Well => "well",
+        Health::Silent => "silent",
+        Health::Late => "late",
+        Health::Failed => "failed",
+    }
+}
+
+/// Why it does not start, ended, or is asked to go.
+fn reason(room: &Room) -> Option<String> {
+    let of_phase = match &room.phase {
+        Phase::Pending { reason } | Phase::Exited { reason, .. } => Some(reason.clone()),
+        Phase::Unseen | Phase::Running { .. } | Phase::Absent { .. } => None,
+    };
+    let of_intent = match &room.intent {
+        Intent::Draining { reason, .. } | Intent::Stopping { reason, .. } => Some(reason.clone()),
+        Intent::Keep | Intent::Allocated { .. } => None,
+    };
+    of_intent.or(of_phase).filter(|reason| !reason.is_empty())
+}
+
+/// Its first address; empty while none is known.
+pub(super) fn host(room: &Room) -> String {
+    room.addresses
+        .first()
+        .map(|address| address.host.clone())
+        .unwrap_or_default()
+}
+
+/// Its open ports.
+pub(super) fn ports(room: &Room) -> Vec<PortBody> {
+    let body = |port: &maestro_core::room::OpenPort| PortBody {
+        name: port.name.clone(),
+        protocol: match port.protocol {
+            Protocol::Tcp => "TCP".to_owned(),
+            Protocol::Udp => "UDP".to_owned(),
+        },
+        port: port.port,
+    };
+    room.ports.iter().map(body).collect()
+}

@@ -1,0 +1,79 @@
+//! What a user types, and which part of the program it means.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::dev::matches::Matches;
+
+/// Keeps enough game rooms ready.
+#[derive(Debug, Parser)]
+#[command(
+    name = "maestro",
+    version,
+    arg_required_else_help = true,
+    after_help = "Try: maestro dev"
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run everything in one process, with rooms as local processes: no cluster, no server, one command.
+    Dev(Dev),
+    /// Be the bundled example room; `maestro dev` starts these.
+    Room(crate::room::Args),
+    /// Compile a policy; Maestro runs itself with this verb, within limits.
+    #[command(hide = true)]
+    CompilePolicy {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<OsString>,
+    },
+    /// Start a room's program; Maestro runs itself with this verb, so that rooms end with it.
+    #[command(hide = true)]
+    LaunchRoom {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<OsString>,
+    },
+}
+
+/// How `maestro dev` runs.
+#[derive(Clone, Debug, Args)]
+pub struct Dev {
+    /// Scheduler documents, YAML or JSON; applied again whenever they are saved. Without one, a quick example runs.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Where the API listens; port 0 takes any free one and tells which.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Keep schedulers, decisions and rooms here. Without it they are gone when Maestro ends.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Most rooms of one scheduler on this machine, whatever its document says.
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub max_rooms: u32,
+    /// Matches that the example rooms play: none, a rate and a length (12/min,5m), or a day's curve in a minute.
+    #[arg(long, value_name = "none|12/min,5m|curve", default_value = "curve")]
+    pub matches: Matches,
+    /// Run this program as a room, or the document's own with the word `cmd`.
+    #[arg(long, value_name = "'CMD …'")]
+    pub room: Option<String>,
+    /// Plain log lines even on a terminal.
+    #[arg(long)]
+    pub plain: bool,
+}
+
+/// Reads the arguments and does what they say.
+pub fn main() -> ExitCode {
+    match Cli::parse().verb {
+        Verb::Dev(dev) => crate::dev::main(dev),
+        Verb::Room(room) => crate::room::main(room),
+        Verb::CompilePolicy { .. } => maestro_engine::compile_child_main(),
+        Verb::LaunchRoom { rest } => crate::cluster::local::launch::main(rest.into_iter()),
+    }
+}

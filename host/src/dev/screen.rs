@@ -1,0 +1,142 @@
+//! Draws the table at the bottom of a terminal, with log lines scrolling above it.
+
+use std::io::{self, Write, stdout};
+use std::time::Duration;
+
+use crossterm::cursor::{MoveToColumn, MoveUp};
+use crossterm::queue;
+use crossterm::terminal::{Clear, ClearType, size};
+use maestro_core::decision::Decision;
+use maestro_core::names::SchedulerName;
+use maestro_core::room::{Room, Stage, Use};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::table::{self, Row, View};
+use crate::api::Api;
+use crate::telemetry::Lines;
+
+/// Time between two drawings: what an eye takes for live.
+const DRAW: Duration = Duration::from_millis(500);
+
+/// Log lines that may wait for the next drawing; more are dropped, and how many is said.
+const LINES: usize = 1_000;
+
+/// One thing to try at a time; each stays for this many drawings.
+const TURN: usize = 20;
+
+/// What there is to try.
+const TRY: [&str; 5] = [
+    "maestro-cli explain SCHEDULER        why there are as many rooms as there are",
+    "maestro-cli rooms SCHEDULER          each room, its state and its address",
+    "maestro-cli scale SCHEDULER -r 10    ask for ten rooms; the policies go on from there",
+    "maestro-cli logs ROOM                what a room wrote",
+    "maestro dev my-scheduler.yaml        your own document, applied whenever you save it",
+];
+
+/// Draws until it is stopped.
+pub(super) struct Screen {
+    lines: mpsc::Receiver<String>,
+    drawn: usize,
+    turn: usize,
+}
+
+impl Screen {
+    /// A screen, and where log lines go.
+    pub(super) fn new() -> (Self, Lines) {
+        let (tx, lines) = mpsc::channel(LINES);
+        (
+            Self {
+                lines,
+                drawn: 0,
+                turn: 0,
+            },
+            Lines::new(tx),
+        )
+    }
+
+    pub(super) async fn run(mut self, url: String, api: Api, stop: CancellationToken) -> io::Result<()> {
+        let mut ticks = interval(DRAW);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                _ = ticks.tick() => {
+                    let view = self.look(&url, &api).await;
+                    self.draw(&view)?;
+                }
+            }
+        }
+        // The last log lines stay, the table goes.
+        self.draw(&View::default())?;
+        Ok(())
+    }
+
+    async fn look(&mut self, url: &str, api: &Api) -> View {
+        self.turn += 1;
+        let mut view = View {
+            url: url.to_owned(),
+            ..View::default()
+        };
+        // A store that is away for a moment leaves an empty table, and the log line that says so.
+        for stored in api.store.schedulers().await.unwrap_or_default() {
+            let rooms = api.registry.rooms(&stored.name).await.unwrap_or_default();
+            let decision = api.last_decision(&stored.name).await.ok().flatten();
+            let version = stored.active.version.to_string();
+            view.schedulers
+                .push(row(&stored.name, version, &rooms, decision.as_ref()));
+        }
+        let first = view
+            .schedulers
+            .first()
+            .map_or("SCHEDULER", |row| row.name.as_str());
+        view.try_next = TRY[(self.turn / TURN) % TRY.len()].replace("SCHEDULER", first);
+        view
+    }
+
+    fn draw(&mut self, view: &View) -> io::Result<()> {
+        let mut out = stdout().lock();
+        if self.drawn > 0 {
+            queue!(out, MoveUp(u16::try_from(self.drawn).unwrap_or(u16::MAX)))?;
+        }
+        queue!(out, MoveToColumn(0), Clear(ClearType::FromCursorDown))?;
+        while let Ok(line) = self.lines.try_recv() {
+            out.write_all(line.as_bytes())?;
+        }
+        let (width, height) = size().unwrap_or((80, 24));
+        let text = match view.url.is_empty() {
+            true => String::new(),
+            false => table::draw(view, usize::from(width)),
+        };
+        // A table taller than the terminal could not be drawn over.
+        let shown: Vec<&str> = text.lines().take(usize::from(height).saturating_sub(1)).collect();
+        for line in &shown {
+            writeln!(out, "{line}")?;
+        }
+        self.drawn = shown.len();
+        out.flush()
+    }
+}
+
+fn row(name: &SchedulerName, version: String, rooms: &[Room], decision: Option<&Decision>) -> Row {
+    let count = |is: &dyn Fn(&Room) -> bool| u32::try_from(rooms.iter().filter(|room| is(room)).count());
+    let count = |is: &dyn Fn(&Room) -> bool| count(is).unwrap_or(u32::MAX);
+    let running =
+        |usage: fn(Use) -> bool| move |room: &Room| room.stage() == Stage::Running && usage(room.usage());
+    Row {
+        name: name.to_string(),
+        version,
+        starting: count(&|room| matches!(room.stage(), Stage::Reserved | Stage::Starting)),
+        ready: count(&running(|usage| usage == Use::Idle)),
+        busy: count(&running(|usage| usage != Use::Idle)),
+        draining: count(&|room| room.stage() == Stage::Draining),
+        stopping: count(&|room| matches!(room.stage(), Stage::Stopping | Stage::Gone)),
+        wanted: decision.map_or(0, |decision| decision.wanted),
+        last: decision.map(maestro_core::explain::summary).unwrap_or_default(),
+        waits: decision
+            .and_then(|decision| decision.waits.first().cloned())
+            .unwrap_or_default(),
+    }
+}

@@ -1,0 +1,168 @@
+//! Writes what loops decided and measured to the store, behind them and in batches.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use maestro_core::names::SchedulerName;
+use maestro_core::time::{Span, Timestamp};
+use maestro_core::window::{Cut, Sample};
+use maestro_wire::record;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::chain;
+use crate::control::{Clock, Record};
+use crate::store::journal::{Budget, Entry, Outbox};
+use crate::store::samples::Segment;
+use crate::store::{self, Store};
+
+/// Time between two writes; what a reader of `explain` may have to wait.
+const WRITE: Duration = Duration::from_millis(200);
+
+/// Samples that make a segment, and the longest that one stays open.
+const SEGMENT: usize = 500;
+const SEGMENT_AGE: Span = Span::from_secs(300);
+
+/// Time between two looks at the journal's age and size.
+const TRIM: Duration = Duration::from_secs(600);
+
+/// Something for the journal.
+#[derive(Debug)]
+pub enum Item {
+    /// A decision.
+    Record {
+        /// Whose.
+        scheduler: SchedulerName,
+        /// With what it was made from.
+        record: Box<Record>,
+    },
+    /// What was measured.
+    Samples {
+        /// Of which scheduler.
+        scheduler: SchedulerName,
+        /// Room counts, oldest first.
+        samples: Vec<Sample>,
+        /// Other metrics.
+        values: Vec<(&'static str, Timestamp, f64)>,
+    },
+}
+
+/// Writes items to the store.
+pub struct Journal {
+    store: Store,
+    wall: Clock,
+    items: mpsc::Receiver<Item>,
+    outbox: Outbox,
+    open: BTreeMap<SchedulerName, Cut>,
+    is_away: bool,
+    last_trim: Option<Instant>,
+}
+
+impl Journal {
+    /// A journal and where to send items. As many items wait in the channel as in the outbox behind it.
+    pub fn new(store: Store, wall: Clock) -> (Self, mpsc::Sender<Item>) {
+        let (tx, items) = mpsc::channel(Outbox::CAPACITY);
+        let journal = Self {
+            store,
+            wall,
+            items,
+            outbox: Outbox::default(),
+            open: BTreeMap::new(),
+            is_away: false,
+            last_trim: None,
+        };
+        (journal, tx)
+    }
+
+    /// Writes until `stop`, and then what there is.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), store::Error> {
+        let mut ticks = interval(WRITE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                _ = ticks.tick() => self.write(false).await,
+            }
+        }
+        // Loops that end now still have something to say; what they sent before their end is here already or comes
+        // while the last write runs.
+        self.items.close();
+        while let Some(item) = self.items.recv().await {
+            self.take(item);
+        }
+        self.write(true).await;
+        Ok(())
+    }
+
+    async fn write(&mut self, is_last: bool) {
+        while let Ok(item) = self.items.try_recv() {
+            self.take(item);
+        }
+        if let Err(error) = self.try_write(is_last).await {
+            if !self.is_away {
+                tracing::warn!("the journal can't be written, decisions wait: {}", chain(&error));
+            }
+            self.is_away = true;
+        } else {
+            self.is_away = false;
+        }
+    }
+
+    fn take(&mut self, item: Item) {
+        match item {
+            Item::Record { scheduler, record } => {
+                let bytes = super::evidence::encode(&record);
+                self.outbox.push(Entry::new(&scheduler, &record.decision, bytes));
+            }
+            Item::Samples {
+                scheduler,
+                samples,
+                values,
+            } => {
+                let open = self.open.entry(scheduler).or_default();
+                open.samples.extend(samples);
+                for (name, at, value) in values {
+                    open.series.entry(name.to_owned()).or_default().push((at, value));
+                }
+            }
+        }
+    }
+
+    async fn try_write(&mut self, is_last: bool) -> Result<(), store::Error> {
+        let now = (self.wall)();
+        self.outbox.flush(&self.store, now).await?;
+        let is_due = |cut: &Cut| {
+            let age = cut
+                .samples
+                .first()
+                .map_or(Span::ZERO, |first| now.since(first.at));
+            is_last || cut.samples.len() >= SEGMENT || age >= SEGMENT_AGE
+        };
+        let due: Vec<SchedulerName> = self
+            .open
+            .iter()
+            .filter(|(_, cut)| is_due(cut))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in due {
+            if let Some(cut) = self.open.get(&name)
+                && let Some((first, last)) = cut.samples.first().zip(cut.samples.last())
+            {
+                let segment = Segment {
+                    since: first.at,
+                    at: last.at,
+                    bytes: record::encode_samples(cut),
+                };
+                self.store.append_segment(&name, &segment).await?;
+            }
+            self.open.remove(&name);
+        }
+        if self.last_trim.is_none_or(|last| last.elapsed() >= TRIM) {
+            self.last_trim = Some(Instant::now());
+            self.store.trim(Budget::default(), now).await?;
+        }
+        Ok(())
+    }
+}

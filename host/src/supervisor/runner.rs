@@ -1,0 +1,134 @@
+//! Runs the loop of one scheduler: brings it the time and everything that wakes it, and passes on what it tells.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use maestro_core::names::SchedulerName;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{Item, chain};
+use crate::control::{Clock, Command, Control, Deps, Desired, Outcome, StepReport};
+use crate::store::operations::{State, Step};
+use crate::store::{self, Store};
+
+/// The least time between two steps. A burst of reports is one step, and a report is answered well within half a
+/// second.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// Runs one loop.
+pub(super) struct Runner {
+    pub control: Control,
+    pub name: SchedulerName,
+    pub deps: Deps,
+    pub desired: watch::Receiver<Arc<Desired>>,
+    pub commands: mpsc::Receiver<Command>,
+    pub store: Store,
+    pub wall: Clock,
+    pub journal: mpsc::Sender<Item>,
+}
+
+impl Runner {
+    /// Steps until `stop`, or until nothing is left of the scheduler; gives the lease back then.
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), store::Error> {
+        let room_changes = self.deps.registry.nudges(&self.name);
+        let cluster_changes = self.deps.cluster.nudges(&self.name);
+        let mut last_error = String::new();
+        while !stop.is_cancelled() {
+            let report = self.control.step((self.deps.clock)()).await;
+            let (next_at, is_removed) = (report.next_at, report.removed);
+            self.tell(report, &mut last_error).await;
+            if is_removed {
+                self.store.remove_scheduler(&self.name, (self.wall)()).await?;
+                tracing::info!(scheduler.name = %self.name, "{}: deleted", self.name);
+                break;
+            }
+            let wait = Duration::from_millis(next_at.since((self.deps.clock)()).ms()).max(BREATH);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                Ok(()) = self.desired.changed() => {
+                    let desired = Arc::clone(&self.desired.borrow_and_update());
+                    self.control.set_desired(desired);
+                }
+                Some(command) = self.commands.recv() => self.control.order(command),
+                () = cluster_changes.notified() => self.control.cluster_changed(),
+                () = breathe(room_changes.notified()) => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        if let Err(error) = self.control.release().await {
+            // Whoever comes next waits for the end of the lease instead.
+            tracing::warn!(scheduler.name = %self.name, "{}: {}", self.name, chain(&error));
+        }
+        Ok(())
+    }
+
+    async fn tell(&mut self, report: StepReport, last_error: &mut String) {
+        for record in report.records {
+            let item = Item::Record {
+                scheduler: self.name.clone(),
+                record: Box::new(record),
+            };
+            self.record(item);
+        }
+        if !report.samples.is_empty() || !report.values.is_empty() {
+            let scheduler = self.name.clone();
+            self.record(Item::Samples {
+                scheduler,
+                samples: report.samples,
+                values: report.values,
+            });
+        }
+        for outcome in &report.outcomes {
+            self.answer(outcome).await;
+        }
+        let errors: Vec<String> = report.errors.iter().map(|error| chain(error)).collect();
+        let errors = errors.join("; ");
+        if errors != *last_error && !errors.is_empty() {
+            // The same error each second is told once.
+            tracing::warn!(scheduler.name = %self.name, "{}: {errors}", self.name);
+        }
+        *last_error = errors;
+    }
+
+    fn record(&self, item: Item) {
+        if self.journal.try_send(item).is_err() {
+            // The journal's own queue is bounded too, and it says how much it dropped; here it is only behind.
+            tracing::warn!(scheduler.name = %self.name, "{}: the journal is behind, a record was dropped", self.name);
+        }
+    }
+
+    async fn answer(&self, outcome: &Outcome) {
+        let Ok(id) = outcome.operation.parse() else { return };
+        let step = match &outcome.result {
+            Ok(scaled) => Step {
+                state: State::Finished,
+                progress: 10_000,
+                description: match scaled.asked == scaled.wanted {
+                    true => format!("wanted is {}", scaled.wanted),
+                    false => format!("wanted is {}, {} were asked for", scaled.wanted, scaled.asked),
+                },
+                error: None,
+            },
+            Err(reason) => Step {
+                state: State::Error,
+                progress: 0,
+                description: "nothing was done".to_owned(),
+                error: Some(reason.clone()),
+            },
+        };
+        match self.store.advance(id, &step, (self.wall)()).await {
+            Ok(()) | Err(store::Error::OperationOver(_)) => {}
+            Err(error) => {
+                tracing::warn!(scheduler.name = %self.name, "{}: operation {id}: {}", self.name, chain(&error));
+            }
+        }
+    }
+}
+
+/// Waits for a change and then a moment longer, so that changes that come together are answered together.
+async fn breathe(change: impl Future<Output = ()>) {
+    change.await;
+    tokio::time::sleep(BREATH).await;
+}
