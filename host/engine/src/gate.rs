@@ -36,6 +36,10 @@ struct Shared {
 struct State {
     native: u32,
     heavy: u32,
+    /// Callers that wait for a place. Nobody is called when nobody listens: each call is a system call.
+    waiting: u32,
+    /// Whether the clock stands still.
+    asleep: bool,
     closed: bool,
 }
 
@@ -72,12 +76,15 @@ impl Gate {
                 *inside += 1;
                 break;
             }
+            state.waiting += 1;
             state = wait(&self.shared.left, state);
+            state.waiting -= 1;
         }
-        if state.native + state.heavy == 1 {
+        let wake = std::mem::take(&mut state.asleep);
+        drop(state);
+        if wake {
             self.shared.entered.notify_one();
         }
-        drop(state);
         Pass { gate: self, class }
     }
 }
@@ -101,9 +108,12 @@ impl Drop for Pass<'_> {
         let shared = &self.gate.shared;
         let mut state = shared.lock();
         *state.place(self.class).0 -= 1;
+        let wake = state.waiting > 0;
         drop(state);
-        // All, because those who wait differ in class.
-        shared.left.notify_all();
+        if wake {
+            // All, because those who wait differ in class.
+            shared.left.notify_all();
+        }
     }
 }
 
@@ -117,8 +127,10 @@ impl Shared {
         loop {
             let mut state = self.lock();
             while state.is_empty() && !state.closed {
+                state.asleep = true;
                 state = wait(&self.entered, state);
             }
+            state.asleep = false;
             if state.closed {
                 return;
             }

@@ -24,6 +24,9 @@ pub(crate) const HEAVY_SLOTS: u32 = 1;
 /// stays is cleared by writing zeroes, what does not by system calls that stop all threads of the process.
 const KEEP_RESIDENT: usize = 512 << 10;
 
+/// The same for a table: 2,000 functions whose address is taken.
+const TABLE_KEEP_RESIDENT: usize = 16 << 10;
+
 /// What a memory's address space is reserved for. It is part of the code: with roomy memories, accesses need no
 /// check because everything that an address can reach is reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +141,8 @@ fn pool() -> PoolingAllocationConfig {
         .table_elements(heavy.table_elements as usize)
         // Without the proposal nothing can be on such a heap.
         .total_gc_heaps(0)
-        .linear_memory_keep_resident(KEEP_RESIDENT);
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(TABLE_KEEP_RESIDENT);
     pool
 }
 
