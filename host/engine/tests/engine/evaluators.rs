@@ -4,7 +4,7 @@ use std::thread;
 
 use futures::executor::block_on;
 use futures::future::join_all;
-use maestro_engine::{Class, Evaluator, FailureClass};
+use maestro_engine::{Class, Evaluator, FailureClass, Limits};
 
 use crate::support::{ENGINE, is_healthy, load, observation, sample};
 
@@ -71,8 +71,13 @@ fn class_heavy_does_not_delay_class_native() {
 #[test]
 fn a_full_queue_is_told_at_once_and_is_nobodys_fault() {
     let evaluator = Evaluator::pool().expect("threads");
+    // A millisecond each, so that the test is short and the queue still full when the last one comes.
+    let limits = Limits {
+        fuel: 500_000,
+        ..Class::Heavy.limits()
+    };
     let heavy = ENGINE
-        .load(&sample("infinite-loop"), Class::Heavy)
+        .load_within(&sample("infinite-loop"), Class::Heavy, limits)
         .expect("it loads");
     let answers = block_on(join_all(
         (0..300).map(|_| evaluator.evaluate(&heavy, observation())),
