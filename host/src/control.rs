@@ -11,6 +11,7 @@
 mod apply;
 mod backoff;
 mod decide;
+mod grounds;
 mod judge;
 mod lease;
 mod measure;
@@ -339,3 +340,6 @@ impl Control {
         released.map_err(Error::registry("give the lease back"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::{StreamExt, stream};
 use maestro_core::names::{RoomId, Version};
-use maestro_core::plan::Action;
+use maestro_core::plan::{Action, Plan};
 use maestro_core::room::{Creation, Revision, Room};
 use maestro_core::time::{Span, Timestamp};
+use rand::RngExt;
 
 use super::lease::Lease;
 use super::observe::View;
-use super::{Deps, Desired, Error};
+use super::{Control, Deps, Desired, Error};
 use crate::cluster::{self, Order};
 use crate::registry::{self, Act, Fence};
 
@@ -237,5 +238,99 @@ impl Hands<'_> {
     fn may_call_cluster(&self) -> bool {
         self.lease
             .covers(self.deps.settings.cluster_timeout, (self.deps.clock)())
+    }
+}
+
+impl Control {
+    pub(super) async fn act(&mut self, fence: &Fence, plan: Plan, now: Timestamp) -> Result<bool, Error> {
+        let reserves = plan.actions.iter().any(|a| matches!(a, Action::Reserve { .. }));
+        let mut acted = self.apply(fence, plan, now).await?;
+        if reserves {
+            // New names are created in the same step: players wait for them.
+            self.refresh().await?;
+            let mut plan = self.plan(now);
+            plan.actions.retain(|action| !is_choice(action));
+            acted |= self.apply(fence, plan, now).await?;
+        }
+        Ok(acted)
+    }
+
+    pub(super) async fn apply(&mut self, fence: &Fence, plan: Plan, now: Timestamp) -> Result<bool, Error> {
+        let name = &self.desired.scheduler.name;
+        let names = &mut self.names;
+        let tasks = tasks(plan.actions, || RoomId::new(name, names.random()));
+        let needs_list = |task: &Task| match task {
+            // What was created is to be seen running soon, even when the cluster's hint is lost.
+            Task::Create(..) => true,
+            Task::Stop(room, ..) | Task::Delete(room) => !self.view.objects.contains_key(room),
+            Task::Reserve(_) | Task::Expose(_) | Task::Act(..) => false,
+        };
+        if tasks.iter().any(needs_list) {
+            self.view.nudge();
+        }
+        let hands = Hands {
+            deps: &self.deps,
+            desired: &self.desired,
+            lease: &self.lease,
+            fence,
+            view: &self.view,
+            creation_failed: Default::default(),
+        };
+        let effects = hands.apply(tasks).await;
+        let grace = self.desired.scheduler.template.shutdown;
+        let mut acted = false;
+        for effect in effects {
+            match effect {
+                Effect::Done => acted = true,
+                Effect::Skipped => {}
+                Effect::NotCreated(error) => {
+                    if error.is_retryable() {
+                        self.doubt_until = Some(now + self.deps.settings.cluster_timeout.times(2));
+                    }
+                    self.creation.fail(error.to_string(), self.mirror.now);
+                    self.told.errors.push(Error::cluster("create a room")(error));
+                }
+                Effect::Deleted(room, answer) => {
+                    acted = true;
+                    self.deletions.note(room, answer.is_ok(), grace, now);
+                    let failed = answer.map_err(Error::cluster("delete a room"));
+                    self.told.errors.extend(failed.err());
+                }
+                Effect::Failed(error) if error.is_fenced() => return Err(error),
+                Effect::Failed(error) => self.told.errors.push(error),
+            }
+        }
+        Ok(acted)
+    }
+
+    /// Removes what is left of a scheduler that is being deleted, once neither the registry nor the cluster has a
+    /// room of it and no create can still be under way.
+    pub(super) async fn finish(&mut self, fence: &Fence, now: Timestamp) -> Result<bool, Error> {
+        let is_empty = self.mirror.rooms.is_empty() && self.view.objects.is_empty();
+        let is_doubtful = self.doubt_until.is_some_and(|until| now < until);
+        if self.desired.deleting.is_none() || !is_empty || self.view.begun.is_none() || is_doubtful {
+            return Ok(false);
+        }
+        let cleared = self.deps.cluster.remove(&fence.scheduler).await;
+        cleared.map_err(Error::cluster("remove what the scheduler leaves"))?;
+        let removed = self.deps.registry.remove(fence).await;
+        removed.map_err(Error::registry("remove the scheduler"))?;
+        self.lease.take();
+        self.forget();
+        self.told.removed = true;
+        Ok(true)
+    }
+}
+
+/// Whether an action chooses: which room, or how many. The others go on with what was chosen.
+pub(super) fn is_choice(action: &Action) -> bool {
+    match action {
+        Action::Reserve { .. }
+        | Action::Drain { .. }
+        | Action::Stop { .. }
+        | Action::ExpireAllocation { .. } => true,
+        Action::Create { .. } | Action::Expose { .. } | Action::Delete { .. } | Action::Forget { .. } => {
+            false
+        }
     }
 }

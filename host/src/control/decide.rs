@@ -1,186 +1,206 @@
-//! From ballots to a decision: what the guard lets through, and what the next change waits for.
+//! When the policies are asked, and what their votes, a number asked for by hand, or nothing but time call for.
 //!
-//! Pure. The numbers are the core's; what is added here are the words for what stands in the way, because only the
-//! loop knows of its own pauses.
+//! Ends with a plan. A plan that chooses rooms is always part of a decision that is written down.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use maestro_core::decision::{Actor, Clamp, Counts, Decision, Rule};
-use maestro_core::guard::{self, Bounds, Ruling};
+use maestro_core::deadlines::{Clocks, Watch};
+use maestro_core::decision::{Actor, Counts, Decision};
+use maestro_core::names::RoomId;
+use maestro_core::plan::{self, Action, Budget, Deletion, Footing, Plan};
+use maestro_core::rollout::Share;
 use maestro_core::time::Timestamp;
-use maestro_core::votes::{Ballot, Outcome};
 
-use super::Desired;
-use crate::registry::State;
+use super::apply::is_choice;
+use super::grounds::{self, Grounds};
+use super::judge::{Case, Evidence};
+use super::{Command, Control, Desired, Outcome, Record, Scale, Scaled};
 
-/// What a decision is made on.
-pub(super) struct Grounds {
-    pub(super) desired: Arc<Desired>,
-    pub(super) counts: Counts,
-    /// The installation's cap.
-    pub(super) cap: u32,
-    pub(super) mass_silence: bool,
-    pub(super) recovering: bool,
-    /// The registry's time.
-    pub(super) now: Timestamp,
-    /// Until when creation is held, and why.
-    pub(super) creation: Option<(Timestamp, String)>,
-}
-
-impl Grounds {
-    /// Between what numbers `wanted` may be.
-    pub(super) fn bounds(&self) -> Bounds {
-        Bounds {
-            min: self.desired.scheduler.autoscaling.min,
-            max: self.desired.scheduler.autoscaling.max,
-            cap: self.cap,
+impl Control {
+    /// Asks the policies when they are due, and answers the plan. A plan that chooses rooms is always part of a
+    /// decision that is written down; without one, only what was begun goes on.
+    pub(super) async fn decide(&mut self, counts: Counts, mass_silence: bool, now: Timestamp) -> Plan {
+        let grounds = self.grounds(counts, mass_silence);
+        let mut plan = self.plan(now);
+        if let Some(decision) = self.obey(&grounds) {
+            return self.record(decision, Vec::new(), now);
         }
+        let every = self.look_every();
+        let is_due = now >= self.judge.next_at(counts, every);
+        let has_choices = plan.actions.iter().any(is_choice);
+        if !is_due && (!has_choices || now < self.judge.earliest()) {
+            if has_choices {
+                self.judge.postpone();
+            }
+            plan.actions.retain(|action| !is_choice(action));
+            return plan;
+        }
+        let sampling = self.sampling();
+        let Some(state) = &self.state else {
+            return plan;
+        };
+        self.judge.begin(counts, now);
+        let case = Case {
+            desired: &grounds.desired,
+            state,
+            counts,
+            sampling,
+            now: grounds.now,
+        };
+        let (ballots, evidence) = match grounds.desired.deleting {
+            Some(_) => (Vec::new(), Vec::new()),
+            None => self.judge.ask(&self.deps.evaluator, &case).await,
+        };
+        let ruling = grounds.rule(&ballots, state);
+        let decision = grounds.decision(Actor::Loop, ballots, ruling, state.wanted);
+        self.take_over(&decision, &evidence);
+        self.record(decision, evidence, now)
     }
 
-    /// Rules on votes.
-    pub(super) fn rule(&self, ballots: &[Ballot], state: &State) -> Ruling {
-        if self.desired.deleting.is_some() {
-            return nothing_wanted();
+    /// Makes the scheduler's state what a decision and the policies behind it leave.
+    fn take_over(&mut self, decision: &Decision, evidence: &[Evidence]) {
+        let Some(state) = &mut self.state else { return };
+        let before = (state.wanted, state.scaled_at, state.policies.clone());
+        state.wanted = decision.wanted;
+        if decision.scaled {
+            state.scaled_at = Some(decision.at);
         }
-        guard::rule(&self.input(ballots, state))
-    }
-
-    /// Rules on a number asked for by hand.
-    pub(super) fn rule_manual(&self, asked: u32, state: &State) -> Ruling {
-        guard::rule_manual(asked, &self.input(&[], state))
-    }
-
-    fn input<'a>(&self, ballots: &'a [Ballot], state: &State) -> guard::Input<'a> {
-        let autoscaling = &self.desired.scheduler.autoscaling;
-        guard::Input {
-            ballots,
-            before: state.wanted,
-            counts: self.counts,
-            bounds: self.bounds(),
-            scaled_at: state.scaled_at,
-            up_cooldown: autoscaling.up_cooldown,
-            down_cooldown: autoscaling.down_cooldown,
-            recovering: self.recovering,
-            now: self.now,
-        }
-    }
-
-    /// The decision that a ruling amounts to; the plan is added when it is made.
-    pub(super) fn decision(
-        &self,
-        actor: Actor,
-        ballots: Vec<Ballot>,
-        ruling: Ruling,
-        before: u32,
-    ) -> Decision {
-        let waits = self.waits(&ballots, &ruling.clamps);
-        Decision {
-            at: self.now,
-            actor,
-            cluster: "local".to_owned(),
-            version: self.desired.version,
-            counts: self.counts,
-            ballots,
-            winner: ruling.winner,
-            clamps: ruling.clamps,
-            before,
-            wanted: ruling.wanted,
-            scaled: ruling.scaled,
-            mass_silence: self.mass_silence,
-            recovering: self.recovering,
-            plan: Vec::new(),
-            waits,
-        }
-    }
-
-    fn waits(&self, ballots: &[Ballot], clamps: &[Clamp]) -> Vec<String> {
-        let mut waits = Vec::new();
-        if let Some((until, reason)) = &self.creation {
-            let left = until.since(self.now);
-            waits.push(format!("new rooms are tried again in {left}, because {reason}"));
-        }
-        if self.recovering {
-            waits.push("the registry was emptied: rooms that run have yet to report".to_owned());
-        }
-        if self.mass_silence {
-            waits.push("many rooms fell silent at once: one of them has to be heard of again".to_owned());
-        }
-        for clamp in clamps {
-            if let Rule::Cooldown { left } = clamp.rule {
-                waits.push(format!("the cooldown ends in {left}"));
+        for shown in evidence {
+            if let Some(blob) = &shown.state {
+                state.policies.insert(shown.trigger.clone(), blob.clone());
             }
         }
-        waits.extend(ballots.iter().filter_map(|ballot| waits_for(ballot, self.now)));
-        let Counts {
-            starting, draining, ..
-        } = self.counts;
-        if starting > 0 {
-            waits.push(format!("{} to report ready", rooms(starting)));
-        }
-        if draining > 0 {
-            waits.push(format!(
-                "{} to answer that it may go, or to end its match",
-                rooms(draining)
-            ));
-        }
-        if waits.is_empty() {
-            waits.push("a change in what the policies see".to_owned());
-        }
-        waits
+        let triggers = &self.desired.scheduler.autoscaling.triggers;
+        let is_asked = |id: &String| triggers.iter().any(|trigger| trigger.id == *id);
+        state.policies.retain(|id, blob| !blob.is_empty() && is_asked(id));
+        self.is_saved &= before == (state.wanted, state.scaled_at, state.policies.clone());
     }
-}
 
-/// Whether two decisions differ in nothing but times, figures and words.
-pub(super) fn says_the_same(one: &Decision, other: &Decision) -> bool {
-    let outcomes = |decision: &Decision| -> Vec<_> {
-        let ballots = decision.ballots.iter();
-        ballots
-            .map(|b| (std::mem::discriminant(&b.outcome), b.digest))
-            .collect()
-    };
-    let rules = |decision: &Decision| -> Vec<_> {
-        let clamps = decision.clamps.iter();
-        clamps.map(|clamp| std::mem::discriminant(&clamp.rule)).collect()
-    };
-    let is_still = |decision: &Decision| decision.plan.is_empty() && decision.before == decision.wanted;
-    is_still(one)
-        && is_still(other)
-        && one.version == other.version
-        && one.actor == other.actor
-        && one.counts == other.counts
-        && one.wanted == other.wanted
-        && (one.mass_silence, one.recovering) == (other.mass_silence, other.recovering)
-        && outcomes(one) == outcomes(other)
-        && rules(one) == rules(other)
-}
-
-fn waits_for(ballot: &Ballot, now: Timestamp) -> Option<String> {
-    let trigger = &ballot.trigger;
-    match &ballot.outcome {
-        Outcome::Voted { .. } => None,
-        Outcome::Waiting { reason } => Some(format!("{trigger} waits: {reason}")),
-        Outcome::Failed { message, .. } => Some(format!("{trigger} has to work again: {message}")),
-        Outcome::Skipped { until } => Some(format!(
-            "{trigger} failed again and again, and is asked next in {}",
-            until.since(now)
-        )),
-        Outcome::Stale { input, .. } => Some(format!("{trigger} waits for fresh figures of {input}")),
+    /// Carries out the first thing that was asked for by hand.
+    fn obey(&mut self, grounds: &Grounds) -> Option<Decision> {
+        let state = self.state.as_mut()?;
+        let Command { operation, scale } = self.commands.pop_front()?;
+        if grounds.desired.deleting.is_some() {
+            let result = Err("the scheduler is being deleted".to_owned());
+            self.told.outcomes.push(Outcome { operation, result });
+            return None;
+        }
+        let asked = match scale {
+            Scale::To(number) => number,
+            Scale::Up(more) => state.wanted.saturating_add(more),
+            Scale::Down(fewer) => state.wanted.saturating_sub(fewer),
+        };
+        let ruling = grounds.rule_manual(asked, state);
+        let decision = grounds.decision(Actor::Manual, Vec::new(), ruling, state.wanted);
+        state.wanted = decision.wanted;
+        if decision.scaled {
+            state.scaled_at = Some(decision.at);
+        }
+        self.is_saved = false;
+        let wanted = decision.wanted;
+        // Asked again after a loss of the lease, it is the same number that is asked for.
+        let command = Command {
+            operation: operation.clone(),
+            scale: Scale::To(asked),
+        };
+        let result = Ok(Scaled { asked, wanted });
+        self.unsaved.push((command, Outcome { operation, result }));
+        Some(decision)
     }
-}
 
-fn rooms(number: u32) -> String {
-    match number {
-        1 => "1 room".to_owned(),
-        number => format!("{number} rooms"),
+    /// Adds the plan to a decision, writes it down unless it says again what was said last, and answers the plan.
+    fn record(&mut self, mut decision: Decision, evidence: Vec<Evidence>, now: Timestamp) -> Plan {
+        let plan = self.plan(now);
+        decision.plan = plan.actions.iter().map(ToString::to_string).collect();
+        let period = self.sampling().period;
+        let is_news = match &self.last_record {
+            None => true,
+            Some((at, last)) => now.since(*at) >= period || !grounds::says_the_same(last, &decision),
+        };
+        if is_news {
+            self.last_record = Some((now, decision.clone()));
+            self.told.records.push(Record { decision, evidence });
+        }
+        plan
     }
-}
 
-/// A scheduler that is being deleted wants no room, whatever its policies say.
-fn nothing_wanted() -> Ruling {
-    Ruling {
-        wanted: 0,
-        winner: None,
-        clamps: Vec::new(),
-        scaled: false,
+    fn grounds(&self, counts: Counts, mass_silence: bool) -> Grounds {
+        let now = self.mirror.now;
+        let held = self.creation.held_until(now);
+        Grounds {
+            desired: Arc::clone(&self.desired),
+            counts,
+            cap: self.deps.settings.cap,
+            mass_silence,
+            recovering: self.recovery.is_on(),
+            now,
+            creation: held.zip(self.creation.reason().map(str::to_owned)),
+        }
+    }
+
+    pub(super) fn watch<'a>(&self, desired: &'a Desired) -> Watch<'a> {
+        let scheduler = &desired.scheduler;
+        let clocks = Clocks {
+            witnessed: self.mirror.witness.total,
+            now: self.mirror.now,
+        };
+        Watch::of(
+            &self.mirror.rooms,
+            &scheduler.deadlines,
+            scheduler.template.shutdown,
+            clocks,
+        )
+    }
+
+    pub(super) fn plan(&self, now: Timestamp) -> Plan {
+        let Some(state) = &self.state else {
+            return Plan::default();
+        };
+        let settings = &self.deps.settings;
+        let objects: BTreeMap<RoomId, plan::Object> = self
+            .view
+            .objects
+            .iter()
+            .map(|(id, object)| {
+                let object = plan::Object {
+                    exposed: object.exposed,
+                    deleting: object.deleting || self.deletions.is_under_way(id, now),
+                };
+                (id.clone(), object)
+            })
+            .collect();
+        let mut plan = plan::plan(&plan::Input {
+            rooms: &self.mirror.rooms,
+            watch: &self.watch(&self.desired),
+            objects: &objects,
+            wanted: state.wanted,
+            share: Share::of(self.desired.version, state.wanted),
+            budget: Budget {
+                reserve: settings.budget,
+                drain: settings.budget,
+                cap: settings.cap,
+            },
+            footing: match self.recovery.is_on() {
+                true => Footing::Recovering {
+                    listed: self.view.begun.is_some(),
+                },
+                false => Footing::Sound,
+            },
+            creation_held_until: self.creation.held_until(self.mirror.now),
+            deletion: self.desired.deleting.map(|deleting| {
+                let is_late = self.mirror.now.since(deleting.since) > settings.deletion;
+                match deleting.force || is_late {
+                    true => Deletion::Forced,
+                    false => Deletion::Graceful,
+                }
+            }),
+        });
+        if self.view.begun.is_none() {
+            // Before the first list nothing is known of objects, and what seems gone may have left one.
+            plan.actions
+                .retain(|action| !matches!(action, Action::Forget { .. }));
+        }
+        plan
     }
 }

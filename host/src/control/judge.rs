@@ -46,7 +46,8 @@ pub(super) struct Judge {
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     at: Timestamp,
-    counts: Counts,
+    /// What they were shown; `None` once something waits for the next time.
+    counts: Option<Counts>,
 }
 
 /// What is known when policies are asked.
@@ -65,7 +66,7 @@ impl Judge {
     pub(super) fn next_at(&self, counts: Counts, every: Span) -> Timestamp {
         match self.asked {
             None => Timestamp::default(),
-            Some(asked) if asked.counts != counts => asked.at + LEAST_GAP,
+            Some(asked) if asked.counts != Some(counts) => asked.at + LEAST_GAP,
             Some(asked) => asked.at + every,
         }
     }
@@ -78,7 +79,17 @@ impl Judge {
 
     /// Takes down that they are asked now.
     pub(super) fn begin(&mut self, counts: Counts, now: Timestamp) {
-        self.asked = Some(Asked { at: now, counts });
+        self.asked = Some(Asked {
+            at: now,
+            counts: Some(counts),
+        });
+    }
+
+    /// Makes them be asked as soon as they may: something waits for it.
+    pub(super) fn postpone(&mut self) {
+        if let Some(asked) = &mut self.asked {
+            asked.counts = None;
+        }
     }
 
     /// Makes the next step ask.

@@ -116,3 +116,80 @@ impl Lease {
 fn third(length: Span) -> Span {
     Span::from_ms(length.ms() / 3)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::registry::Memory;
+
+    const LENGTH: Span = Span::from_secs(15);
+
+    struct World {
+        time: Arc<AtomicI64>,
+        registry: Memory,
+        name: SchedulerName,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let time = Arc::new(AtomicI64::new(0));
+            let clock = Arc::clone(&time);
+            Self {
+                registry: Memory::new(Arc::new(move || {
+                    Timestamp::from_ms(clock.load(Ordering::Relaxed))
+                })),
+                time,
+                name: SchedulerName::parse("pong").unwrap(),
+            }
+        }
+
+        fn keep(&self, lease: &mut Lease, holder: &str, secs: i64) -> Kept {
+            self.time.store(secs * 1_000, Ordering::Relaxed);
+            let kept = lease.keep(&self.registry, &self.name, holder, at(secs));
+            kept.now_or_never().expect("the registry never waits").unwrap()
+        }
+    }
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_ms(secs * 1_000)
+    }
+
+    #[test]
+    fn validity_ends_two_seconds_before_the_lease() {
+        let (world, mut lease) = (World::new(), Lease::new(LENGTH));
+        assert_eq!(world.keep(&mut lease, "one", 100), Kept::Taken);
+        assert!(lease.fence(Timestamp::from_ms(112_999)).is_some());
+        assert_eq!(lease.fence(at(113)), None);
+        assert!(lease.covers(Span::from_secs(5), Timestamp::from_ms(107_999)));
+        assert!(!lease.covers(Span::from_secs(5), at(108)));
+    }
+
+    #[test]
+    fn it_is_renewed_at_a_third_and_not_before() {
+        let (world, mut lease) = (World::new(), Lease::new(LENGTH));
+        world.keep(&mut lease, "one", 100);
+        assert_eq!(lease.next_at(), at(105));
+        assert_eq!(world.keep(&mut lease, "one", 104), Kept::Held);
+        assert_eq!(lease.fence(at(113)), None, "nothing was renewed");
+        assert_eq!(world.keep(&mut lease, "one", 105), Kept::Held);
+        assert!(lease.fence(at(117)).is_some());
+    }
+
+    #[test]
+    fn one_that_ran_out_is_somebody_elses_or_a_new_one() {
+        let (world, mut lease) = (World::new(), Lease::new(LENGTH));
+        world.keep(&mut lease, "one", 100);
+        let old = lease.fence(at(100)).cloned().unwrap();
+        assert_eq!(world.keep(&mut lease, "one", 120), Kept::Taken);
+        assert!(lease.fence(at(120)).unwrap().token > old.token);
+        let mut rival = Lease::new(LENGTH);
+        assert_eq!(world.keep(&mut rival, "two", 121), Kept::Elsewhere);
+        assert_eq!(world.keep(&mut rival, "two", 140), Kept::Taken);
+        assert_eq!(world.keep(&mut lease, "one", 141), Kept::Elsewhere);
+    }
+}

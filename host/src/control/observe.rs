@@ -235,3 +235,123 @@ fn stuck(object: &Object) -> Option<String> {
         | Phase::Absent { .. } => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use maestro_core::room::Creation;
+
+    use super::*;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_ms(secs * 1_000)
+    }
+
+    fn scheduler() -> SchedulerName {
+        SchedulerName::parse("pong").unwrap()
+    }
+
+    fn object(suffix: u32, phase: Phase) -> Object {
+        Object {
+            room: RoomId::new(&scheduler(), suffix),
+            uid: suffix.to_string(),
+            version: Version::FIRST,
+            phase,
+            deleting: false,
+            node: None,
+            addresses: Vec::new(),
+            ports: Vec::new(),
+            exposed: true,
+        }
+    }
+
+    fn mirror(creation: Creation, phase: Phase) -> Mirror {
+        let id = RoomId::new(&scheduler(), 1);
+        let mut room = Room::reserved(id.clone(), Version::FIRST, at(0), Span::ZERO);
+        (room.creation, room.phase) = (creation, phase);
+        let mut mirror = Mirror::new();
+        mirror.rooms.insert(id, room);
+        mirror
+    }
+
+    fn running() -> Phase {
+        Phase::Running { since: at(1) }
+    }
+
+    #[test]
+    fn only_a_list_begun_after_the_create_returned_proves_absence() {
+        let created = Creation::Confirmed { at: at(10) };
+        let tried = Creation::Unconfirmed { tries: 1 };
+        for (creation, begun, expected) in [
+            (created, 9, 0),
+            (created, 10, 0),
+            (created, 11, 1),
+            (tried, 99, 0),
+        ] {
+            let findings = compare(&scheduler(), &[], &mirror(creation, running()), at(begun));
+            assert_eq!(
+                findings.seen.len(),
+                expected,
+                "{creation:?}, list begun at {begun} s"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_known_already_is_not_written_again() {
+        let created = Creation::Confirmed { at: at(1) };
+        let known = mirror(created, running());
+        let same = compare(&scheduler(), &[object(1, running())], &known, at(5));
+        assert_eq!(same, Findings::default());
+        let gone = mirror(created, Phase::Absent { at: at(2) });
+        assert_eq!(compare(&scheduler(), &[], &gone, at(5)), Findings::default());
+    }
+
+    #[test]
+    fn unknown_rooms_of_ours_are_adopted_and_those_of_others_are_not_ours() {
+        let other = Object {
+            room: RoomId::parse("pong-two-00000001").unwrap(),
+            ..object(1, running())
+        };
+        let findings = compare(
+            &scheduler(),
+            &[object(7, running()), other],
+            &Mirror::new(),
+            at(5),
+        );
+        assert_eq!(findings.unknown, [(RoomId::new(&scheduler(), 7), Version::FIRST)]);
+        assert_eq!(findings.seen.len(), 1, "with what the cluster shows of it");
+    }
+
+    #[test]
+    fn a_room_that_ended_before_it_reported_counts_as_a_failed_creation_once() {
+        let exited = Phase::Exited {
+            at: at(3),
+            code: Some(1),
+            reason: "no such file".to_owned(),
+        };
+        let created = Creation::Confirmed { at: at(1) };
+        let objects = [object(1, exited.clone())];
+        let findings = compare(&scheduler(), &objects, &mirror(created, running()), at(5));
+        let expected = ["pong-00000001 ended with code 1 before it was ready: no such file"];
+        assert_eq!(findings.stillborn, expected);
+        let again = compare(&scheduler(), &objects, &mirror(created, exited), at(6));
+        assert_eq!(again, Findings::default());
+    }
+
+    #[test]
+    fn rooms_stuck_by_their_specification_are_told() {
+        let pending = |reason: &str| {
+            object(
+                1,
+                Phase::Pending {
+                    reason: reason.to_owned(),
+                },
+            )
+        };
+        let objects = [pending("ImagePullBackOff")];
+        let findings = compare(&scheduler(), &objects, &Mirror::new(), at(5));
+        assert_eq!(findings.stuck, ["pong-00000001 can't start: ImagePullBackOff"]);
+        let findings = compare(&scheduler(), &[pending("Unschedulable")], &Mirror::new(), at(5));
+        assert_eq!(findings.stuck, [] as [&str; 0], "that may pass");
+    }
+}

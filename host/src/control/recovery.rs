@@ -64,3 +64,62 @@ fn has_spoken(room: &Room) -> bool {
         Phase::Unseen | Phase::Pending { .. } | Phase::Exited { .. } | Phase::Absent { .. } => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use maestro_core::names::{RoomId, SchedulerName, Version};
+    use maestro_core::report::{Accepted, Reported};
+
+    use super::*;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_ms(secs * 1_000)
+    }
+
+    fn room(has_reported: bool) -> Room {
+        let id = RoomId::new(&SchedulerName::parse("pong").unwrap(), 1);
+        let mut room = Room::adopted(id, Version::FIRST, at(0), Span::ZERO);
+        room.phase = Phase::Running { since: at(0) };
+        room.reports.last = has_reported.then(|| Accepted {
+            status: Reported::Occupied,
+            since: at(1),
+            sent_at: at(1),
+            received_at: at(1),
+        });
+        room
+    }
+
+    fn may_end(recovery: &Recovery, listed: Option<Timestamp>, rooms: &[Room], secs: i64) -> bool {
+        recovery.may_end(listed, rooms.iter(), &Deadlines::default(), at(secs))
+    }
+
+    #[test]
+    fn it_ends_when_every_running_room_has_reported_or_the_longest_deadline_is_over() {
+        let mut recovery = Recovery::default();
+        assert!(
+            recovery.note(None, false, at(10)),
+            "no epoch, and it was not known"
+        );
+        assert!(!recovery.note(None, false, at(11)), "known by now");
+        let listed = Some(at(10));
+        assert!(!may_end(&recovery, None, &[], 12), "not before a list");
+        assert!(may_end(&recovery, listed, &[room(true)], 12));
+        assert!(!may_end(&recovery, listed, &[room(true), room(false)], 310));
+        assert_eq!(
+            recovery.ends_at(&Deadlines::default()),
+            Some(Timestamp::from_ms(310_001))
+        );
+        assert!(may_end(&recovery, listed, &[room(false)], 311));
+    }
+
+    #[test]
+    fn an_epoch_ends_it_and_a_loss_begins_it_anew() {
+        let mut recovery = Recovery::default();
+        recovery.note(None, false, at(10));
+        assert!(!recovery.note(Some(at(12)), false, at(12)));
+        assert!(!recovery.is_on());
+        assert!(recovery.note(None, true, at(20)));
+        assert!(recovery.note(None, true, at(30)), "lost once more");
+        assert!(recovery.is_on());
+    }
+}

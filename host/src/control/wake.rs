@@ -56,3 +56,41 @@ impl Clocks<'_> {
         ahead.min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use maestro_core::names::{RoomId, SchedulerName, Version};
+    use maestro_core::room::Creation;
+
+    use super::*;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_ms(secs * 1_000)
+    }
+
+    fn room() -> Room {
+        let id = RoomId::new(&SchedulerName::parse("pong").unwrap(), 1);
+        Room::reserved(id, Version::FIRST, at(100), Span::ZERO)
+    }
+
+    fn next(room: Room, now: i64) -> Option<Timestamp> {
+        let clocks = Clocks {
+            deadlines: &Deadlines::default(),
+            shutdown: Span::from_secs(10),
+            witnessed: Span::ZERO,
+            now: at(now),
+        };
+        clocks.next_deadline([room].iter())
+    }
+
+    #[test]
+    fn the_first_deadline_ahead_is_told_and_those_behind_are_not() {
+        assert_eq!(next(room(), 100), None, "creating it again is bounded by tries");
+        let mut starting = room();
+        starting.creation = Creation::Confirmed { at: at(110) };
+        assert_eq!(next(starting.clone(), 120), Some(at(230) + TICK));
+        assert_eq!(next(starting.clone(), 240), None);
+        starting.intent = Intent::Allocated { until: at(150) };
+        assert_eq!(next(starting, 120), Some(at(150) + TICK));
+    }
+}
