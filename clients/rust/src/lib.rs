@@ -1,8 +1,10 @@
-#![doc = include_str!("../README.md")]
+//! What a game server in Rust tells Maestro, and what it hears.
 //!
-//! What is in here, in reading order: who the room is (`identity`), the handle that a game server holds (`room`),
-//! the thread that tells Maestro (`ping`), and the one that hears SIGTERM (`signal`). Nothing in here panics, and
-//! no call but [`Room::leave`] and [`Room::flush`] waits for the network.
+//! In reading order: who the room is (`identity`), the handle that a game server holds (`room`), the thread that
+//! tells Maestro (`ping`), and the one that hears SIGTERM (`signal`). Nothing in here panics, and no call but
+//! [`Room::leave`] and [`Room::flush`] waits for the network.
+//!
+#![doc = include_str!("../README.md")]
 
 mod identity;
 mod room;
