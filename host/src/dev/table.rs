@@ -106,14 +106,6 @@ fn bar(row: &Row) -> String {
     .concat()
 }
 
-/// One plain line about a scheduler, for where there is no terminal.
-pub fn plain(row: &Row) -> String {
-    format!(
-        "{} {}: {} ready, {} occupied, {} starting, {} draining, {} ending, wanted {}",
-        row.name, row.version, row.ready, row.busy, row.starting, row.draining, row.stopping, row.wanted
-    )
-}
-
 /// `text` in at most `width` columns, with an ellipsis where it was cut. Control characters of others' words vanish.
 fn fit(text: &str, width: usize) -> String {
     let clean: Vec<char> = text.chars().filter(|c| !c.is_control()).collect();

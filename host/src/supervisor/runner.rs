@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use maestro_core::explain;
 use maestro_core::names::SchedulerName;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -66,6 +67,11 @@ impl Runner {
 
     async fn tell(&mut self, report: StepReport, last_error: &mut String) {
         for record in report.records {
+            let decision = &record.decision;
+            if decision.wanted != decision.before {
+                let summary = explain::summary(decision);
+                tracing::info!(scheduler.name = %self.name, "{}: {summary}", self.name);
+            }
             let item = Item::Record {
                 scheduler: self.name.clone(),
                 record: Box::new(record),
