@@ -53,7 +53,7 @@ fn a_saved_file_is_applied_and_a_bad_one_is_told_and_changes_nothing() {
         PATIENCE,
         || {
             let log = dev.log();
-            (log.contains("arena.yaml:8:") && log.contains("mni") && log.contains("min")).then_some(())
+            (log.contains("arena.yaml:7:") && log.contains("mni") && log.contains("min")).then_some(())
         },
     );
     assert_eq!(dev.get("/scheduler/arena")["version"], "v1.0");

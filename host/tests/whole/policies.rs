@@ -108,6 +108,8 @@ shutdownTimeout: 5
 autoscaling:
   min: 1
   max: 6
+  up: {{cooldown: 1}}
+  down: {{cooldown: 1}}
   policies:
     - type: {policy}
 {rest}

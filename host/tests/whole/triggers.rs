@@ -39,11 +39,10 @@ fn fires(kind: &str, load: &[&str]) {
             .as_u64()
             .filter(|wanted| *wanted > 1)
     });
-    let told = dev.cli_ok(&["explain", "heavy", "--changes"]);
-    assert!(
-        told.contains(&wanted.to_string()) && told.contains('%'),
-        "the figures are missing:\n{told}"
-    );
+    eventually("the explanation has the figures", PATIENCE, || {
+        let told = dev.cli_ok(&["explain", "heavy", "--changes", "-n", "20"]);
+        (told.contains(&wanted.to_string()) && told.contains('%')).then_some(())
+    });
     assert!(dev.terminate().success());
 }
 
