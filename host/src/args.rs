@@ -74,6 +74,6 @@ pub fn main() -> ExitCode {
         Verb::Dev(dev) => crate::dev::main(dev),
         Verb::Room(room) => crate::room::main(room),
         Verb::CompilePolicy { .. } => maestro_engine::compile_child_main(),
-        Verb::LaunchRoom { rest } => crate::cluster::local::launch::main(rest.into_iter()),
+        Verb::LaunchRoom { rest } => crate::cluster::local::launch::main(rest),
     }
 }

@@ -268,7 +268,7 @@ impl From<catalog::Error> for Problem {
 }
 
 /// Runs a request for at most `limit`; a panic becomes an error of ours, and the connection lives on.
-pub async fn guarded(limit: Duration, request: Request, next: Next) -> Response {
+pub(super) async fn guarded(limit: Duration, request: Request, next: Next) -> Response {
     let answered = tokio::time::timeout(limit, AssertUnwindSafe(next.run(request)).catch_unwind()).await;
     match answered {
         Ok(Ok(response)) => response,
@@ -295,7 +295,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// Reads a body of at most `limit` bytes.
-pub async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
+pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
     // One byte more than allowed tells a body that is too large from one that broke off.
     axum::body::to_bytes(body, limit).await.map_err(|error| {
         let cause = chain(&error);
@@ -311,12 +311,12 @@ pub async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
 }
 
 /// A success with the status that the older system gave to creations.
-pub fn created(body: impl IntoResponse) -> Response {
+pub(super) fn created(body: impl IntoResponse) -> Response {
     (StatusCode::CREATED, body).into_response()
 }
 
 /// Where there is no such route.
-pub async fn no_such_route(uri: Uri) -> Problem {
+pub(super) async fn no_such_route(uri: Uri) -> Problem {
     Problem::new(
         Kind::Unknown,
         "no such route",
@@ -325,7 +325,7 @@ pub async fn no_such_route(uri: Uri) -> Problem {
 }
 
 /// Where a route has no such method.
-pub async fn no_such_method(method: Method, uri: Uri) -> Problem {
+pub(super) async fn no_such_method(method: Method, uri: Uri) -> Problem {
     let path = document::quoted(uri.path());
     Problem::new(
         Kind::Method,

@@ -17,7 +17,7 @@ const QUIET: Duration = Duration::from_millis(150);
 const EVENTS: usize = 16;
 
 /// Watches files.
-pub struct Files {
+pub(super) struct Files {
     texts: BTreeMap<PathBuf, String>,
     events: mpsc::Receiver<()>,
     // Dropping it ends the watch.
@@ -27,7 +27,7 @@ pub struct Files {
 /// Why files can't be watched.
 #[derive(Debug, thiserror::Error)]
 #[error("can't watch {} for changes", .path.display())]
-pub struct Error {
+pub(super) struct Error {
     path: PathBuf,
     #[source]
     cause: notify::Error,
@@ -35,7 +35,7 @@ pub struct Error {
 
 impl Files {
     /// Watches these files, whose texts are known already.
-    pub fn watch(texts: BTreeMap<PathBuf, String>) -> Result<Self, Error> {
+    pub(super) fn watch(texts: BTreeMap<PathBuf, String>) -> Result<Self, Error> {
         let (tx, events) = mpsc::channel(EVENTS);
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -65,7 +65,7 @@ impl Files {
 
     /// Waits for a save and gives the files whose texts changed. A file that is away for a moment is not a change.
     /// Safe to drop at any await: what was not handed out is found again.
-    pub async fn changed(&mut self) -> Vec<(PathBuf, String)> {
+    pub(super) async fn changed(&mut self) -> Vec<(PathBuf, String)> {
         loop {
             if self.events.recv().await.is_none() {
                 return std::future::pending().await;

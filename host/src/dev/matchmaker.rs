@@ -35,7 +35,7 @@ const ANSWER: Duration = Duration::from_millis(500);
 const MOST_A_TICK: u32 = 200;
 
 /// Simulates demand for some schedulers.
-pub struct Matchmaker {
+pub(super) struct Matchmaker {
     /// Where rooms are found.
     pub registry: Arc<dyn Registry>,
     /// Whose rooms.
@@ -48,7 +48,7 @@ pub struct Matchmaker {
 
 impl Matchmaker {
     /// Starts matches until `stop`.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), std::convert::Infallible> {
+    pub(super) async fn run(self, stop: CancellationToken) -> Result<(), std::convert::Infallible> {
         let mut random = StdRng::seed_from_u64(self.seed);
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 /// What one look shows.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct View {
+pub(super) struct View {
     /// Where the API is.
     pub url: String,
     /// Schedulers by name.
@@ -19,7 +19,7 @@ pub struct View {
 
 /// One scheduler.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Row {
+pub(super) struct Row {
     /// Its name.
     pub name: String,
     /// Its version.
@@ -43,7 +43,7 @@ pub struct Row {
 }
 
 /// Draws the view in at most `width` columns.
-pub fn draw(view: &View, width: usize) -> String {
+pub(super) fn draw(view: &View, width: usize) -> String {
     let mut out = String::new();
     let mut line = |text: String| {
         // Writing to a string can't fail.

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Looks until `check` gives something, for at most `deadline`; fails with `what` was waited for.
-pub fn eventually<T>(what: &str, deadline: Duration, mut check: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, deadline: Duration, mut check: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + deadline;
     loop {
         if let Some(found) = check() {
@@ -24,10 +24,10 @@ pub fn eventually<T>(what: &str, deadline: Duration, mut check: impl FnMut() -> 
 }
 
 /// How long anything may take here. Generous, because two cores may be shared with a compiler.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running `maestro dev`.
-pub struct Dev {
+pub(crate) struct Dev {
     child: Child,
     /// Where its API is.
     pub url: String,
@@ -36,12 +36,12 @@ pub struct Dev {
 
 impl Dev {
     /// Starts it with these arguments on a free port and waits until the API is up.
-    pub fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         Self::start_on(&[&["--listen", "127.0.0.1:0"], arguments].concat())
     }
 
     /// Starts it where the arguments say.
-    pub fn start_on(arguments: &[&str]) -> Self {
+    pub(crate) fn start_on(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_maestro"))
             .args(["dev", "--plain"])
             .args(arguments)
@@ -79,31 +79,19 @@ impl Dev {
     }
 
     /// Everything it logged so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.lines.lock().unwrap().join("\n")
     }
 
     /// A body from the API.
-    pub fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         let mut response = agent().get(format!("{}{path}", self.url)).call().unwrap();
         let text = response.body_mut().read_to_string().unwrap();
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
     }
 
-    /// Reports a status as a room would.
-    pub fn report(&self, scheduler: &str, room: &str, status: &str) -> Value {
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap();
-        let body =
-            serde_json::json!({ "status": status, "timestamp": u64::try_from(now.as_millis()).unwrap() });
-        let url = format!("{}/scheduler/{scheduler}/rooms/{room}/status", self.url);
-        let mut response = agent().put(url).send(body.to_string()).unwrap();
-        serde_json::from_str(&response.body_mut().read_to_string().unwrap()).unwrap()
-    }
-
     /// All rooms of a scheduler.
-    pub fn rooms(&self, scheduler: &str) -> Vec<Value> {
+    pub(crate) fn rooms(&self, scheduler: &str) -> Vec<Value> {
         let pages = ["creating", "ready", "occupied", "terminating"].map(|status| {
             let path = format!("/scheduler/{scheduler}/rooms/status/{status}?limit=500");
             self.get(&path).as_array().cloned().unwrap_or_default()
@@ -112,7 +100,7 @@ impl Dev {
     }
 
     /// Names of a scheduler's rooms in this exact state.
-    pub fn in_state(&self, scheduler: &str, state: &str) -> Vec<String> {
+    pub(crate) fn in_state(&self, scheduler: &str, state: &str) -> Vec<String> {
         let rooms = self.rooms(scheduler);
         let matching = rooms.iter().filter(|room| room["state"] == state);
         matching
@@ -121,7 +109,7 @@ impl Dev {
     }
 
     /// Runs `maestro-cli` against it.
-    pub fn cli(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
         Command::new(cli())
             .args(["--url", &self.url])
             .args(arguments)
@@ -131,7 +119,7 @@ impl Dev {
     }
 
     /// What `maestro-cli` prints; it must succeed.
-    pub fn cli_ok(&self, arguments: &[&str]) -> String {
+    pub(crate) fn cli_ok(&self, arguments: &[&str]) -> String {
         let output = self.cli(arguments);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(
@@ -143,12 +131,12 @@ impl Dev {
     }
 
     /// Process ids of its rooms, by what only they have in their environment.
-    pub fn room_processes(&self) -> Vec<u32> {
+    pub(crate) fn room_processes(&self) -> Vec<u32> {
         room_processes(&self.url)
     }
 
     /// Asks it to end, and waits.
-    pub fn terminate(mut self) -> std::process::ExitStatus {
+    pub(crate) fn terminate(mut self) -> std::process::ExitStatus {
         kill_process(self.pid(), Signal::TERM).unwrap();
         eventually("maestro ends after SIGTERM", PATIENCE, || {
             self.child.try_wait().unwrap()
@@ -156,7 +144,7 @@ impl Dev {
     }
 
     /// Ends it the hard way.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -179,7 +167,7 @@ impl Drop for Dev {
 }
 
 /// Ends processes by their ids.
-pub fn end(processes: &[u32]) {
+pub(crate) fn end(processes: &[u32]) {
     for id in processes {
         if let Some(pid) = i32::try_from(*id).ok().and_then(Pid::from_raw)
             && kill_process(pid, Signal::KILL).is_err()
@@ -190,7 +178,7 @@ pub fn end(processes: &[u32]) {
 }
 
 /// Process ids of rooms that were told this URL.
-pub fn room_processes(url: &str) -> Vec<u32> {
+pub(crate) fn room_processes(url: &str) -> Vec<u32> {
     let mark = format!("MAESTRO_API_URL={url}\0");
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
@@ -205,7 +193,7 @@ pub fn room_processes(url: &str) -> Vec<u32> {
 }
 
 /// The command line's binary beside ours; built first, which costs nothing when it is there.
-pub fn cli() -> &'static Path {
+pub(crate) fn cli() -> &'static Path {
     static CLI: OnceLock<PathBuf> = OnceLock::new();
     CLI.get_or_init(|| {
         let built = Command::new(env!("CARGO"))
@@ -223,12 +211,12 @@ pub fn cli() -> &'static Path {
 }
 
 /// The workspace.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
 /// Calls that take errors as answers.
-pub fn agent() -> ureq::Agent {
+pub(crate) fn agent() -> ureq::Agent {
     let config = ureq::Agent::config_builder().http_status_as_error(false);
     config
         .timeout_global(Some(Duration::from_secs(30)))
@@ -237,7 +225,7 @@ pub fn agent() -> ureq::Agent {
 }
 
 /// A file with this text in a folder of its own.
-pub fn file(name: &str, text: &str) -> (tempfile::TempDir, String) {
+pub(crate) fn file(name: &str, text: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     fs::write(&path, text).unwrap();

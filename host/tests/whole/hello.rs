@@ -97,7 +97,7 @@ fn occupancy_scales_up_and_down_and_no_occupied_room_is_ended() {
 }
 
 /// Starts a match in an example room the way a matchmaker does.
-pub fn begin_match(dev: &Dev, room: &str, length: Duration) {
+pub(crate) fn begin_match(dev: &Dev, room: &str, length: Duration) {
     use std::io::{BufRead, BufReader, Write};
     let scheduler = room.rsplit_once('-').unwrap().0;
     let address: Value = dev.get(&format!("/scheduler/{scheduler}/rooms/{room}/address"));

@@ -1,5 +1,12 @@
 //! The whole of Maestro as a user has it: the real binary, real room processes, loopback.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
 mod harness;
 mod hello;
 mod documents;
