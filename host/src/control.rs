@@ -340,6 +340,3 @@ impl Control {
         released.map_err(Error::registry("give the lease back"))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -13,7 +13,7 @@ use maestro_core::rollout::Share;
 use maestro_core::time::Timestamp;
 
 use super::apply::is_choice;
-use super::grounds::{self, Grounds};
+use super::grounds::Grounds;
 use super::judge::{Case, Evidence};
 use super::{Command, Control, Desired, Outcome, Record, Scale, Scaled};
 
@@ -53,7 +53,7 @@ impl Control {
             None => self.judge.ask(&self.deps.evaluator, &case).await,
         };
         let ruling = grounds.rule(&ballots, state);
-        let decision = grounds.decision(Actor::Loop, ballots, ruling, state.wanted);
+        let decision = grounds.decision(Actor::Loop, ballots, ruling, state);
         self.take_over(&decision, &evidence);
         self.record(decision, evidence, now)
     }
@@ -92,7 +92,7 @@ impl Control {
             Scale::Down(fewer) => state.wanted.saturating_sub(fewer),
         };
         let ruling = grounds.rule_manual(asked, state);
-        let decision = grounds.decision(Actor::Manual, Vec::new(), ruling, state.wanted);
+        let decision = grounds.decision(Actor::Manual, Vec::new(), ruling, state);
         state.wanted = decision.wanted;
         if decision.scaled {
             state.scaled_at = Some(decision.at);
@@ -116,7 +116,7 @@ impl Control {
         let period = self.sampling().period;
         let is_news = match &self.last_record {
             None => true,
-            Some((at, last)) => now.since(*at) >= period || !grounds::says_the_same(last, &decision),
+            Some((at, last)) => now.since(*at) >= period || !decision.repeats(last),
         };
         if is_news {
             self.last_record = Some((now, decision.clone()));

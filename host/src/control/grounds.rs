@@ -1,14 +1,14 @@
-//! From ballots to a decision: what the guard lets through, and what the next change waits for.
+//! What one decision is made on, and the decision that a ruling amounts to.
 //!
-//! Pure. The numbers are the core's; what is added here are the words for what stands in the way, because only the
-//! loop knows of its own pauses.
+//! Pure. Numbers and words are the core's; what is gathered here is what only the loop knows, such as its pauses.
 
 use std::sync::Arc;
 
-use maestro_core::decision::{Actor, Clamp, Counts, Decision, Rule};
+use maestro_core::decision::{Actor, Counts, Decision};
+use maestro_core::explain::{self, Outlook};
 use maestro_core::guard::{self, Bounds, Ruling};
 use maestro_core::time::Timestamp;
-use maestro_core::votes::{Ballot, Outcome};
+use maestro_core::votes::Ballot;
 
 use super::Desired;
 use crate::registry::State;
@@ -71,9 +71,13 @@ impl Grounds {
         actor: Actor,
         ballots: Vec<Ballot>,
         ruling: Ruling,
-        before: u32,
+        state: &State,
     ) -> Decision {
-        let waits = self.waits(&ballots, &ruling.clamps);
+        let outlook = Outlook {
+            mass_silence: self.mass_silence,
+            creation_held: self.creation.clone(),
+        };
+        let waits = explain::waits(&self.input(&ballots, state), &ruling, &outlook);
         Decision {
             at: self.now,
             actor,
@@ -83,7 +87,7 @@ impl Grounds {
             ballots,
             winner: ruling.winner,
             clamps: ruling.clamps,
-            before,
+            before: state.wanted,
             wanted: ruling.wanted,
             scaled: ruling.scaled,
             mass_silence: self.mass_silence,
@@ -91,87 +95,6 @@ impl Grounds {
             plan: Vec::new(),
             waits,
         }
-    }
-
-    fn waits(&self, ballots: &[Ballot], clamps: &[Clamp]) -> Vec<String> {
-        let mut waits = Vec::new();
-        if let Some((until, reason)) = &self.creation {
-            let left = until.since(self.now);
-            waits.push(format!("new rooms are tried again in {left}, because {reason}"));
-        }
-        if self.recovering {
-            waits.push("the registry was emptied: rooms that run have yet to report".to_owned());
-        }
-        if self.mass_silence {
-            waits.push("many rooms fell silent at once: one of them has to be heard of again".to_owned());
-        }
-        for clamp in clamps {
-            if let Rule::Cooldown { left } = clamp.rule {
-                waits.push(format!("the cooldown ends in {left}"));
-            }
-        }
-        waits.extend(ballots.iter().filter_map(|ballot| waits_for(ballot, self.now)));
-        let Counts {
-            starting, draining, ..
-        } = self.counts;
-        if starting > 0 {
-            waits.push(format!("{} to report ready", rooms(starting)));
-        }
-        if draining > 0 {
-            waits.push(format!(
-                "{} to answer that it may go, or to end its match",
-                rooms(draining)
-            ));
-        }
-        if waits.is_empty() {
-            waits.push("a change in what the policies see".to_owned());
-        }
-        waits
-    }
-}
-
-/// Whether two decisions differ in nothing but times, figures and words.
-pub(super) fn says_the_same(one: &Decision, other: &Decision) -> bool {
-    let outcomes = |decision: &Decision| -> Vec<_> {
-        let ballots = decision.ballots.iter();
-        ballots
-            .map(|b| (std::mem::discriminant(&b.outcome), b.digest))
-            .collect()
-    };
-    let rules = |decision: &Decision| -> Vec<_> {
-        let clamps = decision.clamps.iter();
-        clamps.map(|clamp| std::mem::discriminant(&clamp.rule)).collect()
-    };
-    let is_still = |decision: &Decision| decision.plan.is_empty() && decision.before == decision.wanted;
-    is_still(one)
-        && is_still(other)
-        && one.version == other.version
-        && one.actor == other.actor
-        && one.counts == other.counts
-        && one.wanted == other.wanted
-        && (one.mass_silence, one.recovering) == (other.mass_silence, other.recovering)
-        && outcomes(one) == outcomes(other)
-        && rules(one) == rules(other)
-}
-
-fn waits_for(ballot: &Ballot, now: Timestamp) -> Option<String> {
-    let trigger = &ballot.trigger;
-    match &ballot.outcome {
-        Outcome::Voted { .. } => None,
-        Outcome::Waiting { reason } => Some(format!("{trigger} waits: {reason}")),
-        Outcome::Failed { message, .. } => Some(format!("{trigger} has to work again: {message}")),
-        Outcome::Skipped { until } => Some(format!(
-            "{trigger} failed again and again, and is asked next in {}",
-            until.since(now)
-        )),
-        Outcome::Stale { input, .. } => Some(format!("{trigger} waits for fresh figures of {input}")),
-    }
-}
-
-fn rooms(number: u32) -> String {
-    match number {
-        1 => "1 room".to_owned(),
-        number => format!("{number} rooms"),
     }
 }
 

@@ -145,8 +145,9 @@ impl Control {
         let Some(newest) = usages.iter().map(|usage| usage.at).max() else {
             return;
         };
-        // The cluster's times are of this process's clock; windows go by the registry's.
-        let at = self.mirror.now - now.since(newest);
+        // The cluster's clock may be another one, and windows go by the registry's. What is measured is not older
+        // than a period, whatever the clocks say.
+        let at = self.mirror.now - now.since(newest).min(sampling.period);
         let Some(state) = &mut self.state else { return };
         for (name, value) in totals {
             if state.window.push_value(name, at, value, sampling) {

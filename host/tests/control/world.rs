@@ -14,29 +14,31 @@ use maestro_core::scheduler::{
 use maestro_core::time::{Span, Timestamp};
 use maestro_engine::Evaluator;
 
-use super::yard::Yard;
-use crate::control::{Clock, Control, Deps, Desired, Outcome, Settings, StepReport};
-use crate::registry::{Call, Memory, Registry};
+use maestro::cluster::Cluster;
+use maestro::control::{Clock, Control, Deps, Desired, Outcome, Record, Settings, StepReport};
+use maestro::registry::{Call, Memory, Registry};
+
+use crate::yard::Yard;
 
 /// An installation of one scheduler.
-pub(super) struct World {
-    pub(super) time: Arc<AtomicI64>,
-    pub(super) registry: Arc<Memory>,
-    pub(super) yard: Arc<Yard>,
-    pub(super) control: Control,
-    pub(super) desired: Desired,
+pub(crate) struct World {
+    pub(crate) time: Arc<AtomicI64>,
+    pub(crate) registry: Arc<Memory>,
+    pub(crate) yard: Arc<Yard>,
+    pub(crate) control: Control,
+    pub(crate) desired: Desired,
     /// The newest records told, oldest first.
-    pub(super) records: Vec<crate::control::Record>,
-    pub(super) outcomes: Vec<Outcome>,
+    pub(crate) records: Vec<Record>,
+    pub(crate) outcomes: Vec<Outcome>,
 }
 
 const START_MS: i64 = 1_800_000_000_000;
 
-pub(super) fn name() -> SchedulerName {
+pub(crate) fn name() -> SchedulerName {
     SchedulerName::parse("pong").unwrap()
 }
 
-pub(super) fn desired(min: u32, max: u32) -> Desired {
+pub(crate) fn desired(min: u32, max: u32) -> Desired {
     let container = Container {
         name: "game".to_owned(),
         image: "pong:1".to_owned(),
@@ -81,7 +83,7 @@ pub(super) fn desired(min: u32, max: u32) -> Desired {
 }
 
 impl World {
-    pub(super) fn new(desired: Desired) -> Self {
+    pub(crate) fn new(desired: Desired) -> Self {
         let time = Arc::new(AtomicI64::new(START_MS));
         let clock = clock(&time);
         let registry = Arc::new(Memory::new(Arc::clone(&clock)));
@@ -99,12 +101,12 @@ impl World {
         world
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_ms(self.time.load(Ordering::Relaxed))
     }
 
     /// Lets time pass, witnessed by an API.
-    pub(super) fn pass(&mut self, span: Span) {
+    pub(crate) fn pass(&mut self, span: Span) {
         let end = self.now() + span;
         while self.now() < end {
             let next = end.min(self.now() + Span::from_secs(1));
@@ -113,11 +115,11 @@ impl World {
         }
     }
 
-    pub(super) fn beat(&mut self) {
+    pub(crate) fn beat(&mut self) {
         run(self.registry.beat()).unwrap();
     }
 
-    pub(super) fn step(&mut self) -> StepReport {
+    pub(crate) fn step(&mut self) -> StepReport {
         let mut report = run(self.control.step(self.now()));
         self.records.append(&mut report.records);
         self.outcomes.append(&mut report.outcomes);
@@ -125,7 +127,7 @@ impl World {
     }
 
     /// Steps when due until nothing is due within `span`.
-    pub(super) fn settle(&mut self, span: Span) {
+    pub(crate) fn settle(&mut self, span: Span) {
         let end = self.now() + span;
         loop {
             let report = self.step();
@@ -141,7 +143,7 @@ impl World {
     }
 
     /// Steps for this long, with all rooms that run reporting what they last did.
-    pub(super) fn live(&mut self, secs: u64) {
+    pub(crate) fn live(&mut self, secs: u64) {
         for _ in 0..secs {
             for room in self.rooms() {
                 if matches!(room.stage(), Stage::Starting) || room.reports.last.is_some() {
@@ -153,7 +155,7 @@ impl World {
         }
     }
 
-    pub(super) fn report(&mut self, room: &RoomId, status: Reported) {
+    pub(crate) fn report(&mut self, room: &RoomId, status: Reported) {
         let call = Call::Report {
             report: Report {
                 status,
@@ -169,31 +171,31 @@ impl World {
         drop(run(self.registry.report(&name(), room, call)));
     }
 
-    pub(super) fn rooms(&self) -> Vec<Room> {
+    pub(crate) fn rooms(&self) -> Vec<Room> {
         run(self.registry.rooms(&name())).unwrap()
     }
 
-    pub(super) fn count(&self, is: impl Fn(&Room) -> bool) -> usize {
+    pub(crate) fn count(&self, is: impl Fn(&Room) -> bool) -> usize {
         self.rooms().iter().filter(|room| is(room)).count()
     }
 
-    pub(super) fn set(&mut self, change: impl FnOnce(&mut Desired)) {
+    pub(crate) fn set(&mut self, change: impl FnOnce(&mut Desired)) {
         change(&mut self.desired);
         self.control.set_desired(Arc::new(self.desired.clone()));
     }
 
     /// Another process's loop over the same world.
-    pub(super) fn rival(&self, holder: &str) -> Control {
+    pub(crate) fn rival(&self, holder: &str) -> Control {
         control(&self.time, &self.registry, &self.yard, holder, &self.desired)
     }
 }
 
-pub(super) fn clock(time: &Arc<AtomicI64>) -> Clock {
+pub(crate) fn clock(time: &Arc<AtomicI64>) -> Clock {
     let time = Arc::clone(time);
     Arc::new(move || Timestamp::from_ms(time.load(Ordering::Relaxed)))
 }
 
-pub(super) fn control(
+pub(crate) fn control(
     time: &Arc<AtomicI64>,
     registry: &Arc<Memory>,
     yard: &Arc<Yard>,
@@ -202,7 +204,7 @@ pub(super) fn control(
 ) -> Control {
     let deps = Deps {
         registry: Arc::clone(registry) as Arc<dyn Registry>,
-        cluster: Arc::clone(yard) as Arc<dyn crate::cluster::Cluster>,
+        cluster: Arc::clone(yard) as Arc<dyn Cluster>,
         evaluator: Evaluator::inline(),
         holder: holder.to_owned(),
         seed: holder.len() as u64,
@@ -214,10 +216,10 @@ pub(super) fn control(
 }
 
 /// Nothing in these worlds ever waits: time passes only when a test says so.
-pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().expect("nothing here waits")
 }
 
-pub(super) fn is_ready(room: &Room) -> bool {
+pub(crate) fn is_ready(room: &Room) -> bool {
     room.stage() == Stage::Running && room.usage() == Use::Idle
 }

@@ -10,11 +10,11 @@ use maestro_core::scheduler::{Protocol, Scheduler};
 use maestro_core::time::{Span, Timestamp};
 use tokio::sync::Notify;
 
-use crate::cluster::{Cluster, Error, Object, Order, Usage};
-use crate::registry::Clock;
+use maestro::cluster::{Cluster, Error, Object, Order, Usage};
+use maestro::registry::Clock;
 
 /// The cluster.
-pub(super) struct Yard {
+pub(crate) struct Yard {
     clock: Clock,
     inner: Mutex<Inner>,
 }
@@ -29,10 +29,11 @@ struct Inner {
     /// The call, counted from 0, that never returns.
     hang_at: Option<u32>,
     seen: u32,
+    cpu_milli: f64,
 }
 
 impl Yard {
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         Self {
             clock,
             inner: Mutex::default(),
@@ -52,27 +53,27 @@ impl Yard {
     }
 
     /// How often each call came since the last time this was asked.
-    pub(super) fn calls(&self) -> BTreeMap<&'static str, u32> {
+    pub(crate) fn calls(&self) -> BTreeMap<&'static str, u32> {
         std::mem::take(&mut self.inner.lock().unwrap().calls)
     }
 
     /// Makes creates fail with this reason, or succeed again.
-    pub(super) fn refuse(&self, reason: Option<&str>) {
+    pub(crate) fn refuse(&self, reason: Option<&str>) {
         self.inner.lock().unwrap().refusal = reason.map(str::to_owned);
     }
 
     /// Makes all calls fail, or succeed again.
-    pub(super) fn set_away(&self, is_away: bool) {
+    pub(crate) fn set_away(&self, is_away: bool) {
         self.inner.lock().unwrap().is_away = is_away;
     }
 
     /// Makes one call do its work and never return.
-    pub(super) fn hang_at(&self, call: u32) {
+    pub(crate) fn hang_at(&self, call: u32) {
         self.inner.lock().unwrap().hang_at = Some(call);
     }
 
     /// Makes all calls return.
-    pub(super) fn hang_never(&self) {
+    pub(crate) fn hang_never(&self) {
         self.inner.lock().unwrap().hang_at = None;
     }
 
@@ -87,12 +88,17 @@ impl Yard {
         }
     }
 
-    pub(super) fn rooms(&self) -> Vec<RoomId> {
+    /// What each room uses from now on, in thousandths of a core.
+    pub(crate) fn set_cpu(&self, cpu_milli: f64) {
+        self.inner.lock().unwrap().cpu_milli = cpu_milli;
+    }
+
+    pub(crate) fn rooms(&self) -> Vec<RoomId> {
         self.inner.lock().unwrap().objects.keys().cloned().collect()
     }
 
     /// Ends a room's process.
-    pub(super) fn crash(&self, room: &RoomId, code: i32) {
+    pub(crate) fn crash(&self, room: &RoomId, code: i32) {
         let phase = Phase::Exited {
             at: (self.clock)(),
             code: Some(code),
@@ -102,7 +108,7 @@ impl Yard {
     }
 
     /// A room that somebody else made, or that is left from before.
-    pub(super) fn put(&self, room: RoomId, version: Version) {
+    pub(crate) fn put(&self, room: RoomId, version: Version) {
         let now = (self.clock)();
         let mut inner = self.inner.lock().unwrap();
         inner.put(room, version, now);
@@ -178,12 +184,13 @@ impl Cluster for Yard {
     async fn usage(&self, _: &SchedulerName) -> Result<Vec<Usage>, Error> {
         let at = (self.clock)();
         let inner = self.called("usage")?;
+        let cpu_milli = inner.cpu_milli;
         let rooms = inner.objects.keys().cloned();
         Ok(rooms
             .map(|room| Usage {
                 room,
                 at,
-                cpu_milli: 50.0,
+                cpu_milli,
                 memory_bytes: 1e6,
             })
             .collect())

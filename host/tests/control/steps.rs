@@ -1,7 +1,4 @@
-//! The loop over the real in-process registry and a cluster in memory, with a clock that tests move.
-
-mod world;
-mod yard;
+//! What a loop does step by step: rooms made, lost, adopted, spared, replaced, removed.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +11,9 @@ use maestro_core::scheduler::{Direction, Mode, PolicyRef, Trigger};
 use maestro_core::time::Span;
 use maestro_core::votes::Outcome as Vote;
 
-use super::{Command, Deleting, Outcome, Scale, Scaled};
-use world::{World, desired, is_ready, name, run};
+use maestro::control::{Command, Deleting, Error, Outcome, Scale, Scaled};
+
+use crate::world::{World, desired, is_ready, name, run};
 
 #[test]
 fn a_new_scheduler_gets_its_minimum_in_its_first_step() {
@@ -239,7 +237,7 @@ fn an_unreachable_cluster_stops_nothing_but_what_needs_it() {
     world.pass(Span::from_secs(10));
     let report = world.step();
     assert!(report.holding && !report.samples.is_empty());
-    assert!(report.errors.iter().all(super::Error::is_retryable));
+    assert!(report.errors.iter().all(Error::is_retryable));
     assert_eq!(report.errors.len(), 1);
     assert_eq!(world.records.len(), 1, "votes go on");
     world.yard.set_away(false);
