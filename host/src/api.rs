@@ -6,6 +6,7 @@
 pub mod apply;
 mod auth;
 mod decisions;
+mod extract;
 mod health;
 mod limit;
 mod policies;

@@ -13,7 +13,7 @@ use maestro_core::names::{Digest, PolicyName};
 use maestro_core::scheduler::PolicyRef;
 use maestro_core::time::Timestamp;
 use maestro_engine::package::{self, Manifest, PackageError};
-use maestro_engine::{Class, Engine, LoadError, Policy};
+use maestro_engine::{Class, Engine, Failure, LoadError, Policy, Refusal};
 use maestro_policies::POLICIES;
 use maestro_wire::document::{self, Document, nearest, quoted};
 use maestro_wire::http::PolicyBody;
@@ -63,6 +63,9 @@ pub enum Error {
     /// The policy can't be loaded.
     #[error("the policy can't be loaded ({})", .0.code())]
     Load(#[source] LoadError),
+    /// It fails at the first question that every policy is asked.
+    #[error("the policy fails when it is asked to check its parameters")]
+    Trial(#[source] Failure),
     /// The name is taken by what ships with Maestro.
     #[error("`{0}` ships with Maestro; give the policy another name")]
     BuiltInName(PolicyName),
@@ -90,9 +93,12 @@ impl Error {
     pub fn is_unknown(&self) -> bool {
         match self {
             Self::UnknownName(_) | Self::UnknownVersion { .. } => true,
-            Self::Package(_) | Self::Load(_) | Self::BuiltInName(_) | Self::Name { .. } | Self::Store(_) => {
-                false
-            }
+            Self::Package(_)
+            | Self::Load(_)
+            | Self::Trial(_)
+            | Self::BuiltInName(_)
+            | Self::Name { .. }
+            | Self::Store(_) => false,
         }
     }
 
@@ -105,6 +111,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Load(error) => error.is_retryable(),
+            Self::Trial(failure) => !failure.class.is_policys_fault(),
             Self::Store(error) => error.is_retryable(),
             Self::UnknownName(_)
             | Self::UnknownVersion { .. }
@@ -178,17 +185,8 @@ impl Catalog {
     /// The digest that a reference means now.
     pub async fn resolve(&self, reference: &PolicyRef) -> Result<Digest, Error> {
         if let Some(built_in) = self.built_in(&reference.name) {
-            return match &reference.version {
-                None => Ok(built_in.policy.digest()),
-                Some(version) if version::is_of(&built_in.policy.manifest().version, version) => {
-                    Ok(built_in.policy.digest())
-                }
-                Some(version) => Err(Error::UnknownVersion {
-                    name: reference.name.clone(),
-                    version: version.clone(),
-                    known: vec![built_in.policy.manifest().version.clone()],
-                }),
-            };
+            built_in.check_version(reference.version.as_deref())?;
+            return Ok(built_in.policy.digest());
         }
         Ok(self
             .find(reference.name.as_str(), reference.version.as_deref())
@@ -223,7 +221,12 @@ impl Catalog {
             let parameters = trigger.parameters.clone();
             let checked = blocking(move || policy.validate(&parameters)).await;
             if let Err(refusal) = checked {
-                problems.push(document.problem(&format!("{path}.parameters"), refusal.to_string()));
+                // A built-in's settings stand in the entry itself, as the older system had them.
+                let place = match self.built_in(&trigger.policy.name) {
+                    Some(_) => path.to_owned(),
+                    None => format!("{path}.parameters"),
+                };
+                problems.push(document.problem(&place, crate::supervisor::chain(&refusal)));
             }
         }
         match problems.is_empty() {
@@ -239,27 +242,31 @@ impl Catalog {
             .await
             .map_err(Error::Package)?;
         let policy = load(&self.engine, component.clone(), Class::Native).await?;
-        let manifest = policy.manifest();
-        let name = PolicyName::parse(&manifest.name).map_err(|reason| Error::Name {
-            name: quoted(&manifest.name),
+        let name = PolicyName::parse(&policy.manifest().name).map_err(|reason| Error::Name {
+            name: quoted(&policy.manifest().name),
             reason: reason.to_string(),
         })?;
         if self.built_in(&name).is_some() {
             return Err(Error::BuiltInName(name));
         }
+        let tried = policy.clone();
+        match blocking(move || tried.validate("{}")).await {
+            // That it wants parameters is fine; that it crashes or never answers is not.
+            Ok(()) | Err(Refusal::Rejected(_)) => {}
+            Err(Refusal::Failed(failure)) => return Err(Error::Trial(failure)),
+        }
         let deployed = Deployed {
             name,
-            version: manifest.version.clone(),
+            version: policy.manifest().version.clone(),
             digest: policy.digest(),
             class: Class::Native.as_str().to_owned(),
-            manifest: written(manifest),
+            manifest: written(policy.manifest()),
             deployed_at: now,
             size: u64::try_from(component.len()).unwrap_or(u64::MAX),
         };
-        self.store.deploy_policy(&deployed, &component).await?;
-        let body = body(manifest, policy.digest(), Some(now));
+        let stored = self.store.deploy_policy(&deployed, &component).await?;
         self.keep(policy);
-        Ok(body)
+        Ok(deployed_body(&stored))
     }
 
     /// All policies: what ships with Maestro, then what was deployed, by name and version.
@@ -287,7 +294,10 @@ impl Catalog {
         };
         let shipped = PolicyName::parse(name).ok();
         match shipped.as_ref().and_then(|name| self.built_in(name)) {
-            Some(shipped) => Ok(body(shipped.policy.manifest(), shipped.policy.digest(), None)),
+            Some(shipped) => {
+                shipped.check_version(version)?;
+                Ok(body(shipped.policy.manifest(), shipped.policy.digest(), None))
+            }
             None => Ok(deployed_body(&self.find(name, version).await?)),
         }
     }
@@ -345,6 +355,21 @@ impl Catalog {
             loaded.clear();
         }
         loaded.insert(policy.digest(), policy);
+    }
+}
+
+impl BuiltIn {
+    /// There is only the version of this release.
+    fn check_version(&self, wanted: Option<&str>) -> Result<(), Error> {
+        let version = &self.policy.manifest().version;
+        match wanted.filter(|wanted| !version::is_of(version, wanted)) {
+            None => Ok(()),
+            Some(wanted) => Err(Error::UnknownVersion {
+                name: self.name.clone(),
+                version: wanted.to_owned(),
+                known: vec![version.clone()],
+            }),
+        }
     }
 }
 

@@ -137,7 +137,7 @@ pub(super) async fn update(api: &Api, ready: &Ready, managed_by: &ManagedBy) -> 
 }
 
 /// Makes the change known here, and wakes whoever keeps the loops.
-async fn tell(api: &Api, name: &SchedulerName) -> Result<(), Problem> {
+pub(super) async fn tell(api: &Api, name: &SchedulerName) -> Result<(), Problem> {
     if let Some(stored) = api.store.scheduler(name).await? {
         api.known.put(Entry::read(stored)?);
     }

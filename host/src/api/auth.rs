@@ -69,5 +69,7 @@ fn sent(headers: &HeaderMap) -> Option<&str> {
         return Some(token.to_str().unwrap_or(""));
     }
     let bearer = headers.get("authorization")?.to_str().ok()?;
-    bearer.strip_prefix("Bearer ").map(str::trim)
+    // The name of a scheme has no case. Another scheme is for a gateway in front of us, not for rooms.
+    let (scheme, token) = bearer.split_once(' ').unwrap_or((bearer, ""));
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -1,13 +1,14 @@
 //! Why there are as many rooms as there are.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use maestro_wire::http::Decisions;
 use maestro_wire::record::{self, RecordError};
 use maestro_wire::view::DecisionView;
 use serde::Deserialize;
 
 use super::Api;
+use super::extract::{Path, Query, flag};
 use super::problem::{Kind, Problem};
 use super::rooms::number;
 use crate::store::journal::Record;
@@ -23,7 +24,8 @@ const ROWS_LIMIT: usize = 2_000;
 pub(super) struct Which {
     limit: Option<String>,
     cursor: Option<String>,
-    changes: Option<bool>,
+    #[serde(default, deserialize_with = "flag")]
+    changes: bool,
 }
 
 /// Decisions, newest first.
@@ -35,7 +37,7 @@ pub(super) async fn list(
     let entry = api.scheduler(&scheduler).await?;
     let limit = number("limit", which.limit.as_deref(), 20, 200)?;
     let mut cursor = which.cursor.as_deref().map(parse_cursor).transpose()?;
-    let only_changes = which.changes.unwrap_or(false);
+    let only_changes = which.changes;
     let mut page = Decisions::default();
     let mut read = 0;
     loop {

@@ -2,11 +2,12 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use maestro_wire::http::{Policies, PolicyBody};
 
 use super::Api;
+use super::extract::Path;
 use super::problem::{Problem, created, read_body};
 
 /// The largest component, of the class that holds script engines.

@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
 use maestro_wire::document::{self, Problems, nearest};
 use maestro_wire::http::ErrorBody;
 
@@ -76,11 +76,10 @@ impl Kind {
 
     fn code(self) -> &'static str {
         match self {
-            Self::Parameter | Self::Invalid | Self::Document => "MAE-004",
+            Self::Parameter | Self::Invalid | Self::Document | Self::Unknown => "MAE-004",
             Self::Access => "MAE-005",
             Self::Unavailable => "MAE-001",
-            Self::Unknown
-            | Self::Method
+            Self::Method
             | Self::Conflict
             | Self::TooLarge
             | Self::TooOften
@@ -296,18 +295,21 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 
 /// Reads a body of at most `limit` bytes.
 pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
-    // One byte more than allowed tells a body that is too large from one that broke off.
-    axum::body::to_bytes(body, limit).await.map_err(|error| {
-        let cause = chain(&error);
-        match cause.contains("length limit exceeded") {
-            true => Problem::new(
+    let mut parts = body.into_data_stream();
+    let mut read = Vec::new();
+    while let Some(part) = parts.next().await {
+        let part =
+            part.map_err(|error| Problem::new(Kind::Parameter, "the body could not be read", chain(&error)))?;
+        if read.len() + part.len() > limit {
+            return Err(Problem::new(
                 Kind::TooLarge,
                 "the body is too large",
                 format!("at most {limit} bytes are read"),
-            ),
-            false => Problem::new(Kind::Parameter, "the body could not be read", cause),
+            ));
         }
-    })
+        read.extend_from_slice(&part);
+    }
+    Ok(Bytes::from(read))
 }
 
 /// A success with the status that the older system gave to creations.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use maestro_core::deadlines::{Clocks, Watch};
 use maestro_core::names::RoomId;
@@ -15,6 +15,7 @@ use maestro_wire::http::{AddressBody, PingAnswer, PortBody, RoomBody, RoomNames}
 use serde::Deserialize;
 
 use super::Api;
+use super::extract::{Path, Query, flag};
 use super::problem::{Kind, Problem, read_body};
 use crate::known::Entry;
 use crate::registry::{Call, Changes, Cursor};
@@ -186,7 +187,8 @@ pub(super) async fn by_status(
 #[derive(Debug, Deserialize)]
 pub(super) struct Lines {
     lines: Option<String>,
-    previous: Option<bool>,
+    #[serde(default, deserialize_with = "flag")]
+    previous: bool,
 }
 
 /// A room's output, as text.
@@ -199,10 +201,7 @@ pub(super) async fn logs(
     let room = room_id(&entry, &room)?;
     let lines = number("lines", which.lines.as_deref(), 100, LINES_LIMIT)?;
     let name = &entry.scheduler.name;
-    Ok(api
-        .cluster
-        .logs(name, &room, lines, which.previous.unwrap_or(false))
-        .await?)
+    Ok(api.cluster.logs(name, &room, lines, which.previous).await?)
 }
 
 /// A room's name that belongs to this scheduler; no other can be one of its rooms.

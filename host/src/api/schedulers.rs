@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use maestro_core::decision::{Clamp, Counts};
@@ -22,10 +22,12 @@ use maestro_wire::view::rfc3339;
 use serde::Deserialize;
 
 use super::apply::{self, Applied};
+use super::extract::{Path, Query, flag};
 use super::problem::{Kind, Problem, created, read_body};
 use super::rooms::{Look, look};
 use super::{Api, decisions};
 use crate::known::Entry;
+use crate::store::operations::Input;
 use crate::store::schedulers::{ManagedBy, State as Stage};
 
 /// The largest body with documents.
@@ -328,7 +330,11 @@ pub(super) async fn scale(
     })?;
     let look = look(&api, &entry).await?;
     let autoscaling = &entry.scheduler.autoscaling;
-    let before = look.state.as_ref().map_or(autoscaling.min, |state| state.wanted);
+    let name = &entry.scheduler.name;
+    let before = match asked_before(&api, name).await? {
+        Some(wanted) => wanted,
+        None => look.state.as_ref().map_or(autoscaling.min, |state| state.wanted),
+    };
     let asked = asked(&request, before)?;
     let ruling = guard::rule_manual(
         asked,
@@ -348,7 +354,6 @@ pub(super) async fn scale(
             now: look.watch.now,
         },
     );
-    let name = &entry.scheduler.name;
     api.store.request_scale(name, ruling.wanted, (api.wall)()).await?;
     api.changed.notify_one();
     let clamped = ruling.clamps.iter().map(clamp).collect();
@@ -357,6 +362,15 @@ pub(super) async fn scale(
         asked,
         wanted: ruling.wanted,
         clamped,
+    }))
+}
+
+/// What the newest request to scale comes to that the loop has not carried out yet: the next one adds to it.
+async fn asked_before(api: &Api, name: &SchedulerName) -> Result<Option<u32>, Problem> {
+    let open = api.store.open_operations(name).await?;
+    Ok(open.iter().rev().find_map(|operation| match operation.input {
+        Input::Scale { wanted } => Some(wanted),
+        Input::Create { .. } | Input::Update { .. } | Input::Delete { .. } => None,
     }))
 }
 
@@ -402,7 +416,8 @@ fn asked(request: &ScaleRequest, before: u32) -> Result<u32, Problem> {
 /// `?force=true` ends rooms in a match too.
 #[derive(Debug, Deserialize)]
 pub(super) struct Force {
-    force: Option<bool>,
+    #[serde(default, deserialize_with = "flag")]
+    force: bool,
 }
 
 /// Marks a scheduler as one that shall go.
@@ -413,12 +428,12 @@ pub(super) async fn delete(
 ) -> Result<Json<Done>, Problem> {
     let entry = api.scheduler(&scheduler).await?;
     let name = &entry.scheduler.name;
-    let force = query.force.unwrap_or(false);
+    let force = query.force;
     let operation = api
         .store
-        .delete_scheduler(name, &entry.stored.managed_by, force, (api.wall)())
+        .delete_scheduler(name, &ManagedBy::Api, force, (api.wall)())
         .await?;
-    api.changed.notify_one();
+    apply::tell(&api, name).await?;
     let busy = look(&api, &entry)
         .await?
         .rooms

@@ -4,6 +4,7 @@ use maestro_core::names::{Digest, PolicyName};
 use maestro_core::time::Timestamp;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    Select, SelectModel, Selector,
 };
 
 use super::entity::policy;
@@ -29,27 +30,23 @@ pub struct Deployed {
 }
 
 impl Store {
-    /// Stores a policy. The same bytes again change nothing; other bytes under the same name and version are
-    /// [`Error::PolicyExists`].
-    pub async fn deploy_policy(&self, policy: &Deployed, component: &[u8]) -> Result<(), Error> {
+    /// Stores a policy, and gives it back as it is stored. The same bytes again change nothing, so that the first
+    /// deployment's time comes back; other bytes under the same name and version are [`Error::PolicyExists`].
+    pub async fn deploy_policy(&self, policy: &Deployed, component: &[u8]) -> Result<Deployed, Error> {
         const WHAT: &str = "store a policy";
         let transaction = self.begin(WHAT).await?;
         let key = (policy.name.to_string(), policy.version.clone());
-        let present = policy::Entity::find_by_id(key)
-            .select_only()
-            .column(policy::Column::Digest)
-            .into_tuple::<String>()
+        let present = without_bytes(policy::Entity::find_by_id(key))
             .one(&transaction)
-            .await
-            .map_err(failed(WHAT))?;
-        if let Some(digest) = present {
-            let digest = Digest::parse(&digest).map_err(|reason| unreadable("a policy's digest", reason))?;
-            return match digest == policy.digest {
-                true => Ok(()),
+            .await;
+        if let Some(row) = present.map_err(failed(WHAT))? {
+            let present = parse(row)?;
+            return match present.digest == policy.digest {
+                true => Ok(present),
                 false => Err(Error::PolicyExists {
-                    name: policy.name.clone(),
-                    version: policy.version.clone(),
-                    digest,
+                    name: present.name,
+                    version: present.version,
+                    digest: present.digest,
                 }),
             };
         }
@@ -67,29 +64,18 @@ impl Store {
             .exec_without_returning(&transaction)
             .await;
         inserted.map_err(failed(WHAT))?;
-        transaction.commit().await.map_err(failed(WHAT))
+        transaction.commit().await.map_err(failed(WHAT))?;
+        Ok(policy.clone())
     }
 
     /// All deployed policies, by name, oldest deployment first.
     pub async fn policies(&self) -> Result<Vec<Deployed>, Error> {
         let rows = policy::Entity::find()
-            .select_only()
-            .columns([
-                policy::Column::Name,
-                policy::Column::Version,
-                policy::Column::Digest,
-                policy::Column::Class,
-                policy::Column::Manifest,
-                policy::Column::DeployedAt,
-                policy::Column::Size,
-            ])
             .order_by_asc(policy::Column::Name)
             .order_by_asc(policy::Column::DeployedAt)
-            .order_by_asc(policy::Column::Version)
-            .into_model::<Row>()
-            .all(&self.reader)
-            .await
-            .map_err(failed("list the policies"))?;
+            .order_by_asc(policy::Column::Version);
+        let rows = without_bytes(rows).all(&self.reader).await;
+        let rows = rows.map_err(failed("list the policies"))?;
         rows.into_iter().map(parse).collect()
     }
 
@@ -116,6 +102,20 @@ struct Row {
     manifest: String,
     deployed_at: i64,
     size: i64,
+}
+
+fn without_bytes(rows: Select<policy::Entity>) -> Selector<SelectModel<Row>> {
+    rows.select_only()
+        .columns([
+            policy::Column::Name,
+            policy::Column::Version,
+            policy::Column::Digest,
+            policy::Column::Class,
+            policy::Column::Manifest,
+            policy::Column::DeployedAt,
+            policy::Column::Size,
+        ])
+        .into_model::<Row>()
 }
 
 fn parse(row: Row) -> Result<Deployed, Error> {

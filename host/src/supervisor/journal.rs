@@ -24,6 +24,9 @@ const WRITE: Duration = Duration::from_millis(200);
 const SEGMENT: usize = 500;
 const SEGMENT_AGE: Span = Span::from_secs(300);
 
+/// Samples of one scheduler that wait while the store is away: over half a day at the longest period of ten seconds.
+const SAMPLES_WAIT: usize = 10 * SEGMENT;
+
 /// Time between two looks at the journal's age and size.
 const TRIM: Duration = Duration::from_secs(600);
 
@@ -122,6 +125,12 @@ impl Journal {
                 values,
             } => {
                 let open = self.open.entry(scheduler).or_default();
+                if open.samples.len() >= SAMPLES_WAIT {
+                    tracing::warn!(
+                        "the store is away for too long: {SAMPLES_WAIT} recorded samples are dropped"
+                    );
+                    *open = Cut::default();
+                }
                 open.samples.extend(samples);
                 for (name, at, value) in values {
                     open.series.entry(name.to_owned()).or_default().push((at, value));

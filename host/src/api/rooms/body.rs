@@ -85,7 +85,7 @@ fn timestamp(fields: &Map<String, Value>) -> Result<Timestamp, String> {
             .ok_or_else(|| format!("`timestamp` is not a number; {EXPECTED}"))?,
     };
     if !(number > 0.0 && number < MILLISECONDS_LIMIT) {
-        return Err(format!("`timestamp` is {number}; {EXPECTED}"));
+        return Err(format!("`timestamp` is {number:e}; {EXPECTED}"));
     }
     let ms = if number < SECONDS_LIMIT {
         number * 1_000.0
