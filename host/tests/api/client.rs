@@ -1,0 +1,118 @@
+//! A client that can also send what a proper one would not.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    line: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+/// One answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    headers: Vec<(String, String)>,
+    pub text: String,
+}
+
+/// A request such as `GET /scheduler`.
+pub fn request(line: &str) -> Request {
+    Request {
+        line: line.to_owned(),
+        headers: Vec::new(),
+        body: Vec::new(),
+    }
+}
+
+impl Request {
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    pub fn json(self, body: &Value) -> Self {
+        self.body(body.to_string())
+    }
+
+    /// What is sent, for a golden file.
+    pub fn show(&self) -> String {
+        const SHOWN: usize = 200;
+        let mut out = format!("{}\n", self.line);
+        for (name, value) in &self.headers {
+            // Writing to a String can't fail.
+            let _ok = writeln!(out, "{name}: {value}");
+        }
+        match std::str::from_utf8(&self.body) {
+            Ok("") => {}
+            Ok(text) if text.len() <= SHOWN => out.push_str(&format!("{}\n", text.trim_end())),
+            Ok(_) | Err(_) => out.push_str(&format!("({} bytes)\n", self.body.len())),
+        }
+        out
+    }
+
+    /// Sends it and reads the answer to its end.
+    pub async fn send(&self, address: std::net::SocketAddr) -> Answer {
+        let mut head = format!("{} HTTP/1.1\r\nhost: maestro\r\nconnection: close\r\n", self.line);
+        for (name, value) in &self.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str(&format!("content-length: {}\r\n\r\n", self.body.len()));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let mut bytes = head.into_bytes();
+        bytes.extend_from_slice(&self.body);
+        // A server that refuses a large body may close before it has read all of it; its answer counts.
+        let sent = stream.write_all(&bytes).await;
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(60), stream.read_to_end(&mut answer)).await;
+        let read = read.unwrap_or_else(|_| panic!("no answer to {}", self.line));
+        assert!(!answer.is_empty(), "{}: sent {sent:?}, read {read:?}", self.line);
+        parse(&String::from_utf8(answer).unwrap())
+    }
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self
+            .headers
+            .iter()
+            .find(|(given, _)| given.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The body of a success.
+    pub fn ok(&self) -> Value {
+        assert!(matches!(self.status, 200 | 201), "{self:?}");
+        self.json()
+    }
+}
+
+fn parse(text: &str) -> Answer {
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let mut lines = head.lines();
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let headers = lines.map(|line| line.split_once(':').unwrap());
+    Answer {
+        status,
+        headers: headers
+            .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+            .collect(),
+        text: body.to_owned(),
+    }
+}

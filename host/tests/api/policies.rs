@@ -1,0 +1,156 @@
+//! Policies through the API.
+
+use maestro_policies::POLICIES;
+use serde_json::{Value, json};
+
+use super::client::{Request, request};
+use super::harness::Host;
+
+/// A policy that does what the built-in `room` does, under a name and version of its own. Its description is text
+/// in the component, so that another of the same length can stand there.
+fn policy(name: &str, version: &str) -> Vec<u8> {
+    let room = POLICIES.iter().find(|policy| policy.name == "room").unwrap();
+    let renamed = replace(
+        room.component,
+        "\"name\":\"room\"",
+        &format!("\"name\":\"{name}\""),
+    );
+    let here = env!("CARGO_PKG_VERSION");
+    replace(
+        &renamed,
+        &format!("\"version\":\"{here}\""),
+        &format!("\"version\":\"{version}\""),
+    )
+}
+
+fn replace(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut out = bytes.to_vec();
+    let mut found = 0;
+    for start in 0..out.len().saturating_sub(from.len()) {
+        if out[start..].starts_with(from.as_bytes()) {
+            out[start..start + to.len()].copy_from_slice(to.as_bytes());
+            found += 1;
+        }
+    }
+    assert!(found > 0, "{from} is not in the component");
+    out
+}
+
+fn deploy(component: Vec<u8>) -> Request {
+    request("POST /policies")
+        .header("content-type", "application/wasm")
+        .body(component)
+}
+
+fn names(list: &Value) -> Vec<String> {
+    let policies = list["policies"].as_array().unwrap().iter();
+    policies
+        .map(|policy| {
+            let part = |field: &str| policy[field].as_str().unwrap();
+            format!("{}@{}", part("name"), part("version"))
+        })
+        .collect()
+}
+
+const ASKING: &str = "name: asking\ngame: test\nimage: a\nautoscaling:\n  min: 1\n  max: 5\n  policies:\n    - type: roam\n      parameters: {usage: 50, threshold: 50, time: 60}\n";
+
+#[tokio::test]
+async fn a_policy_is_deployed_listed_and_used_by_name() {
+    let host = Host::start().await;
+    let asking = request("POST /scheduler").body(ASKING);
+    let unknown = host.send(asking.clone()).await;
+    assert_eq!(unknown.status, 422, "{unknown:?}");
+    let problem = &unknown.json()["problems"][0];
+    assert_eq!(
+        (&problem["line"], &problem["path"]),
+        (&json!(8), &json!("autoscaling.policies[0].type"))
+    );
+    assert!(problem.to_string().contains("`room`"), "{problem}");
+
+    let answer = host.send(deploy(policy("roam", "0.1.0"))).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let body = answer.json();
+    assert_eq!((&body["name"], &body["builtin"]), (&json!("roam"), &json!(false)));
+    assert_eq!(host.get("/policies/roam").await, body);
+    assert_eq!(host.get("/policies/roam@0.1").await, body);
+    let list = names(&host.get("/policies").await);
+    assert_eq!(list.len(), POLICIES.len() + 1);
+    assert!(list.contains(&"roam@0.1.0".to_owned()), "{list:?}");
+    host.send(asking).await.ok();
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_scheduler_keeps_the_policy_it_was_stored_with_until_it_is_stored_again() {
+    let host = Host::start().await;
+    host.send(deploy(policy("roam", "0.1.0"))).await.ok();
+    host.send(request("POST /scheduler").body(ASKING)).await.ok();
+    let digest = async || {
+        let name = maestro_core::names::SchedulerName::parse("asking").unwrap();
+        let stored = host.api.store.scheduler(&name).await.unwrap().unwrap();
+        stored.active.digests["policies[0]"].to_string()
+    };
+    let first = digest().await;
+    let newer = host.send(deploy(policy("roam", "0.2.0"))).await.ok();
+    assert_eq!(digest().await, first);
+    let done = host
+        .send(request("PUT /scheduler/asking").body(ASKING))
+        .await
+        .ok();
+    assert_eq!(done["version"], "v1.1");
+    assert_eq!(digest().await, newer["digest"].as_str().unwrap());
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn the_same_bytes_again_change_nothing_and_others_under_their_name_are_refused() {
+    let host = Host::start().await;
+    let first = host.send(deploy(policy("roam", "0.1.0"))).await.ok();
+    host.pass(maestro_core::time::Span::from_secs(60));
+    assert_eq!(host.send(deploy(policy("roam", "0.1.0"))).await.ok(), first);
+    let summary = first["summary"].as_str().unwrap().to_owned();
+    let other = replace(&policy("roam", "0.1.0"), &summary, &summary.replace('a', "e"));
+    let answer = host.send(deploy(other)).await;
+    assert_eq!(answer.status, 409, "{answer:?}");
+    assert_eq!(host.get("/policies/roam").await, first);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_policy_or_takes_a_built_in_name_changes_nothing() {
+    let host = Host::start().await;
+    let before = host.get("/policies").await;
+    let room = POLICIES.iter().find(|policy| policy.name == "room").unwrap();
+    let cut = &room.component[..room.component.len() / 2];
+    for (component, status, part) in [
+        (Vec::new(), 422, "WebAssembly"),
+        (b"not a policy at all".to_vec(), 422, "WebAssembly"),
+        (wat::parse_str("(module)").unwrap(), 422, "maestro"),
+        (cut.to_vec(), 422, "malformed"),
+        (room.component.to_vec(), 409, "room"),
+        (vec![0; 24 * 1024 * 1024 + 1], 413, "25165824"),
+    ] {
+        let answer = host.send(deploy(component)).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        assert!(answer.text.contains(part), "{part}: {answer:?}");
+        assert_eq!(host.get("/policies").await, before);
+    }
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_policy_refuses_parameters_at_their_place_in_the_document() {
+    let host = Host::start().await;
+    host.send(deploy(policy("roam", "0.1.0"))).await.ok();
+    let bad = ASKING.replace("usage: 50", "usage: 0");
+    let answer = host.send(request("POST /scheduler").body(bad)).await;
+    assert_eq!(answer.status, 422, "{answer:?}");
+    let problem = &answer.json()["problems"][0];
+    assert_eq!(
+        (&problem["line"], &problem["path"]),
+        (&json!(9), &json!("autoscaling.policies[0].parameters")),
+        "{problem}"
+    );
+    host.stop().await;
+}
