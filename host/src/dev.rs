@@ -4,6 +4,7 @@
 //! started. What it runs is [`crate::app`]; nothing here decides about rooms.
 
 pub mod matches;
+mod address;
 mod files;
 mod matchmaker;
 mod screen;
@@ -18,7 +19,6 @@ use anyhow::{Context, Result, bail};
 use maestro_core::names::SchedulerName;
 use maestro_core::time::Span;
 use maestro_wire::document;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::api::{Api, apply};
@@ -114,11 +114,12 @@ impl Session {
     async fn begin(dev: Dev) -> Result<Self> {
         let sources = read(&dev.files)?;
         let schedulers = check(&sources)?;
-        let listener = listen(&dev).await?;
+        let listener = address::listen(dev.listen, dev.data.as_deref()).await?;
         let address = listener.local_addr().context("the API has no address")?;
         let url = format!("http://{address}");
         let (data, temporary) = data_folder(dev.data.as_deref())?;
-        let app = App::build(settings(&dev, data, url.clone())?).await?;
+        let app = App::build(settings(&dev, data.clone(), url.clone())?).await?;
+        address::remember(address, &data)?;
         app.serve(listener);
         tracing::info!("API on {url}");
         for source in &sources {
@@ -247,15 +248,6 @@ async fn apply_source(api: &Api, source: &Source) -> Result<()> {
         }
     }
     Ok(())
-}
-
-async fn listen(dev: &Dev) -> Result<TcpListener> {
-    TcpListener::bind(dev.listen).await.with_context(|| {
-        format!(
-            "can't listen on {}; another Maestro may, so take a free port with --listen 127.0.0.1:0",
-            dev.listen
-        )
-    })
 }
 
 /// The data folder, and what removes it at the end when it is a temporary one.

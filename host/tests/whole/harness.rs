@@ -37,13 +37,8 @@ pub(crate) struct Dev {
 impl Dev {
     /// Starts it with these arguments on a free port and waits until the API is up.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self::start_on(&[&["--listen", "127.0.0.1:0"], arguments].concat())
-    }
-
-    /// Starts it where the arguments say.
-    pub(crate) fn start_on(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_maestro"))
-            .args(["dev", "--plain"])
+            .args(["dev", "--plain", "--listen", "127.0.0.1:0"])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -34,23 +34,14 @@ fn without_data_rooms_die_with_maestro() {
 fn with_data_rooms_survive_a_kill_and_are_adopted() {
     let (_folder, path) = file("arena.yaml", ARENA);
     let data = tempfile::tempdir().unwrap();
-    // Rooms were told an address; the second Maestro must be found at the same one.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let listen = format!("127.0.0.1:{port}");
     let arguments = [
         path.as_str(),
         "--matches",
         "none",
         "--data",
         data.path().to_str().unwrap(),
-        "--listen",
-        &listen,
     ];
-    let dev = Dev::start_on(&arguments);
+    let dev = Dev::start(&arguments);
     let before = eventually("three rooms", PATIENCE, || {
         let ready = dev.in_state("arena", "ready");
         (ready.len() == 3).then_some(ready)
@@ -65,7 +56,7 @@ fn with_data_rooms_survive_a_kill_and_are_adopted() {
     let survivors: BTreeSet<u32> = room_processes(&url).into_iter().collect();
     assert_eq!(survivors, processes, "rooms did not survive");
 
-    let dev = Dev::start_on(&arguments);
+    let dev = Dev::start(&arguments);
     eventually(
         "the same rooms are back with what they are doing",
         PATIENCE,
