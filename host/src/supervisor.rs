@@ -8,6 +8,7 @@ mod journal;
 mod evidence;
 mod runner;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,9 +72,10 @@ impl Supervisor {
     /// Keeps loops running until `stop`; ends at once then, because the loops stop by the same token.
     pub async fn run(self, stop: CancellationToken) -> Result<(), store::Error> {
         let mut running = BTreeMap::new();
+        let mut told = BTreeSet::new();
         let mut is_away = false;
         loop {
-            match self.look(&mut running).await {
+            match self.look(&mut running, &mut told).await {
                 Ok(()) => is_away = false,
                 // Loops go on with what they have; the same outage is told once.
                 Err(error) if !is_away => {
@@ -94,11 +96,20 @@ impl Supervisor {
         }
     }
 
-    async fn look(&self, running: &mut BTreeMap<SchedulerName, Running>) -> Result<(), store::Error> {
+    /// Fails when the store does; a scheduler that can't be kept for a reason of its own is told once, in `told`, and
+    /// the others go on.
+    async fn look(
+        &self,
+        running: &mut BTreeMap<SchedulerName, Running>,
+        told: &mut BTreeSet<String>,
+    ) -> Result<(), store::Error> {
         let schedulers = self.store.schedulers().await?;
-        for unreadable in self.known.replace(&schedulers) {
-            tracing::error!("{unreadable}");
-        }
+        let mut failures: BTreeSet<String> = self
+            .known
+            .replace(&schedulers)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         running.retain(|name, this| {
             // A loop that ended (the scheduler is deleted, or it panicked) has dropped its receivers.
             let is_alive = !this.commands.is_closed();
@@ -108,21 +119,42 @@ impl Supervisor {
             }
             is_alive && is_stored
         });
-        for stored in schedulers {
-            let name = stored.name.clone();
-            match running.get_mut(&name) {
-                Some(this) if this.made_from == stored && !this.is_incomplete => {}
-                Some(this) => self.replace(this, stored).await?,
-                None => {
-                    let this = self.start(stored).await?;
-                    running.insert(name.clone(), this);
+        for stored in schedulers
+            .into_iter()
+            .filter(|stored| self.known.get(&stored.name).is_some())
+        {
+            match self.keep(running, stored).await {
+                Ok(()) => {}
+                Err(error) if error.is_outage() => return Err(error),
+                Err(error) => {
+                    failures.insert(chain(&error));
                 }
             }
-            if let Some(this) = running.get_mut(&name) {
-                self.hand_over(&name, this).await?;
-            }
         }
+        failures
+            .difference(told)
+            .for_each(|failure| tracing::error!("{failure}"));
+        *told = failures;
         Ok(())
+    }
+
+    async fn keep(
+        &self,
+        running: &mut BTreeMap<SchedulerName, Running>,
+        stored: Stored,
+    ) -> Result<(), store::Error> {
+        let name = stored.name.clone();
+        let this = match running.entry(name.clone()) {
+            Entry::Occupied(entry) => {
+                let this = entry.into_mut();
+                if this.made_from != stored || this.is_incomplete {
+                    self.replace(this, stored).await?;
+                }
+                this
+            }
+            Entry::Vacant(entry) => entry.insert(self.start(stored).await?),
+        };
+        self.hand_over(&name, this).await
     }
 
     async fn start(&self, stored: Stored) -> Result<Running, store::Error> {

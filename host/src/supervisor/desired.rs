@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use maestro_core::names::Version;
 use maestro_core::room::{Room, Stage};
-use maestro_wire::document;
 
 use super::{Supervisor, chain};
 use crate::control::{Deleting, Desired};
+use crate::known::Entry;
 use crate::store;
 use crate::store::operations::{State as OperationState, Step};
 use crate::store::schedulers::{State, Stored};
@@ -15,18 +15,11 @@ use crate::store::schedulers::{State, Stored};
 /// What the loop goes by, and whether a policy is missing that may load later.
 pub(super) async fn make(from: &Supervisor, stored: &Stored) -> Result<(Desired, bool), store::Error> {
     let name = &stored.name;
-    let documents = document::read(&stored.active.document).map_err(|problems| store::Error::Unreadable {
+    let read = Entry::read(stored.clone()).map_err(|error| store::Error::Unreadable {
         what: "a scheduler's document",
-        reason: format!("{name} {}: {problems}", stored.active.version),
+        reason: error.to_string(),
     })?;
-    let scheduler = documents
-        .into_iter()
-        .map(|document| document.scheduler)
-        .find(|read| read.name == *name);
-    let scheduler = scheduler.ok_or_else(|| store::Error::Unreadable {
-        what: "a scheduler's document",
-        reason: format!("{name} {}: it holds another scheduler", stored.active.version),
-    })?;
+    let scheduler = read.scheduler;
     let mut policies = BTreeMap::new();
     for trigger in &scheduler.autoscaling.triggers {
         let digest = stored.active.digests.get(&trigger.id).copied();
