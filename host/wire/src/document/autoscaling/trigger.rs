@@ -75,6 +75,7 @@ impl<'t> Reader<'t, '_> {
             fields,
             &["parameters", "window"],
             "a built-in policy takes `usage`, `threshold`, `time` and `limit`",
+            None,
         );
         let report = &mut *self.report;
         let mut whole = |key: &str, range: RangeInclusive<u64>, default: u64| {
@@ -158,12 +159,17 @@ impl<'t> Reader<'t, '_> {
 
     /// A trigger of a deployed policy: its settings stand under `parameters`, and only the policy can judge them.
     fn deployed(&mut self, item: &At<'t>, fields: &Fields<'t>, at: &At<'t>, direction: Direction) {
-        self.refuse(
-            fields,
-            &["usage", "threshold", "limit", "delta"],
-            "a deployed policy's settings stand under `parameters`",
-        );
-        self.refuse(fields, &["time"], "a deployed policy's past is `window`");
+        // Somebody who writes a built-in's settings most likely misspelt its name.
+        let meant = at.scalar().and_then(|name| nearest(name, BUILT_IN));
+        for (keys, why) in [
+            (
+                &["usage", "threshold", "limit", "delta"][..],
+                "a deployed policy's settings stand under `parameters`",
+            ),
+            (&["time"], "a deployed policy's past is `window`"),
+        ] {
+            self.refuse(fields, keys, why, meant);
+        }
         let policy = self.reference(at);
         let parameters = match fields.get("parameters") {
             Some(at) => json::object(&at, self.report),
@@ -265,10 +271,13 @@ impl<'t> Reader<'t, '_> {
         Mode::Active
     }
 
-    fn refuse(&mut self, fields: &Fields<'t>, keys: &[&str], why: &str) {
+    fn refuse(&mut self, fields: &Fields<'t>, keys: &[&str], why: &str, meant: Option<&str>) {
         for at in keys.iter().filter_map(|key| fields.get(key)) {
-            self.report
-                .add(at.problem(format!("this key has no meaning here: {why}")));
+            let problem = at.problem(format!("this key has no meaning here: {why}"));
+            self.report.add(match meant {
+                Some(name) => problem.hint(format!("did you mean `type: {name}`?")),
+                None => problem,
+            });
         }
     }
 }
