@@ -13,6 +13,7 @@ pub struct Request {
     line: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
+    promised: usize,
 }
 
 /// One answer.
@@ -29,6 +30,7 @@ pub fn request(line: &str) -> Request {
         line: line.to_owned(),
         headers: Vec::new(),
         body: Vec::new(),
+        promised: 0,
     }
 }
 
@@ -45,6 +47,12 @@ impl Request {
 
     pub fn json(self, body: &Value) -> Self {
         self.body(body.to_string())
+    }
+
+    /// Says that the body has so many bytes more than are ever sent.
+    pub fn promise(mut self, bytes: usize) -> Self {
+        self.promised = bytes;
+        self
     }
 
     /// What is sent, for a golden file.
@@ -69,7 +77,10 @@ impl Request {
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        head.push_str(&format!("content-length: {}\r\n\r\n", self.body.len()));
+        head.push_str(&format!(
+            "content-length: {}\r\n\r\n",
+            self.body.len() + self.promised
+        ));
         let mut stream = TcpStream::connect(address).await.unwrap();
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(&self.body);

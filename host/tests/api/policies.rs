@@ -139,6 +139,40 @@ async fn what_is_no_policy_or_takes_a_built_in_name_changes_nothing() {
     host.stop().await;
 }
 
+/// A core module, as a compiler leaves it, with this body of `validate`.
+fn module(validate: &str) -> Vec<u8> {
+    let description =
+        r#"{\"name\":\"odd\",\"version\":\"1.0\",\"summary\":\"Odd.\",\"inputs\":[],\"parameters\":{}}"#;
+    let text = format!(
+        "(module (memory (export \"memory\") 2)
+           (func (export \"cabi_realloc\") (param i32 i32 i32 i32) (result i32) (i32.const 16384))
+           (func (export \"maestro:policy/policy@0.1.0#validate\") (param i32 i32) (result i32) {validate})
+           (func (export \"maestro:policy/policy@0.1.0#evaluate\") (param i32) (result i32) unreachable)
+           (@custom \"maestro-policy\" \"{description}\"))"
+    );
+    wat::parse_str(text).unwrap()
+}
+
+#[tokio::test]
+async fn a_core_module_is_wrapped_and_one_that_fails_its_first_question_is_refused() {
+    let host = Host::start().await;
+    for (validate, class) in [
+        ("(loop $forever (br $forever)) unreachable", "out-of-fuel"),
+        ("unreachable", "trap"),
+    ] {
+        let answer = host.send(deploy(module(validate))).await;
+        assert_eq!(answer.status, 422, "{answer:?}");
+        assert!(answer.text.contains(class), "{class}: {answer:?}");
+        assert_eq!(host.send(request("GET /policies/odd")).await.status, 404);
+    }
+    let deployed = host.send(deploy(module("(i32.const 64)"))).await.ok();
+    assert_eq!(
+        (&deployed["name"], &deployed["version"]),
+        (&json!("odd"), &json!("1.0"))
+    );
+    host.stop().await;
+}
+
 #[tokio::test]
 async fn a_policy_refuses_parameters_at_their_place_in_the_document() {
     let host = Host::start().await;

@@ -242,6 +242,17 @@ async fn a_store_that_is_away_is_said_so_and_pings_go_on() {
 }
 
 #[tokio::test]
+async fn a_body_that_never_ends_is_answered_in_time() {
+    let host = Host::with_pong().await;
+    let room = host.room(0xa).await;
+    let begun = request(&format!("PUT /scheduler/pong/rooms/{room}/ping"))
+        .body("{")
+        .promise(100);
+    check(&host, "endless", vec![begun]).await;
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn every_success_names_the_version_too() {
     let host = Host::with_pong().await;
     for line in [
