@@ -209,7 +209,7 @@ impl Keeper {
         record::write(&folder, record)?;
         let out = output::open(&folder)?;
         let fate = if config.survive { Fate::Own } else { Fate::Shared };
-        let child = launch::command(&config.maestro, fate, &folder, &blueprint.program)
+        let mut child = launch::command(&config.maestro, fate, &folder, &blueprint.program)
             .args(&blueprint.args)
             .env_clear()
             .envs(&blueprint.env)
@@ -217,8 +217,12 @@ impl Keeper {
             .stderr(out.try_clone()?)
             .stdout(out)
             .spawn()?;
-        // Dropping the child neither ends nor reaps it; that is done by its number, as for adopted rooms.
-        Process::of(child.id())
+        // Dropping the child neither ends nor reaps it; that is done by its number, as for adopted rooms. One whose
+        // number means nothing to us would go on unseen.
+        Process::of(child.id()).map_err(|error| match child.kill().and_then(|()| child.wait()) {
+            Ok(_killed) => error,
+            Err(worse) => worse,
+        })
     }
 
     fn delete(&mut self, scheduler: &SchedulerName, room: &RoomId, uid: &str, grace: Span) {

@@ -92,9 +92,25 @@ impl Process {
         self.pid.as_raw_pid().unsigned_abs()
     }
 
-    /// Whether exactly this process still runs.
+    /// Whether exactly this process still runs, for certain: whoever signals it must not hit another.
     pub(super) fn is_running(&self) -> bool {
-        stat(self.pid.as_raw_pid()).is_ok_and(|stat| stat.start == self.start && !is_over(stat.state))
+        stat(self.pid.as_raw_pid()).is_ok_and(|stat| self.is_alive_in(&stat))
+    }
+
+    /// Whether this process has ended, for certain: what it leaves is killed. That we could not look, as when there
+    /// are too many open files, is no proof.
+    fn has_ended(&self, look: &io::Result<Stat>) -> bool {
+        match look {
+            Ok(stat) => !self.is_alive_in(stat),
+            Err(error) => {
+                let gone = [Errno::NOENT, Errno::SRCH].map(Errno::raw_os_error);
+                error.raw_os_error().is_some_and(|code| gone.contains(&code))
+            }
+        }
+    }
+
+    fn is_alive_in(&self, stat: &Stat) -> bool {
+        stat.start == self.start && !is_over(stat.state)
     }
 
     /// Sends a signal to its whole group; one that has ended is left alone.
@@ -131,12 +147,13 @@ impl Process {
                 Some(status)
             }
             Kin::Stranger => {
-                if self.is_running() {
+                let look = stat(self.pid.as_raw_pid());
+                if !self.has_ended(&look) {
                     return None;
                 }
                 kill_leftovers(self.pid.as_raw_pid(), mark);
                 // A room of an earlier cluster in this very process is a stranger, and still our child.
-                let same = stat(self.pid.as_raw_pid()).is_ok_and(|stat| stat.start == self.start);
+                let same = look.is_ok_and(|stat| stat.start == self.start);
                 let end = match same {
                     true => peek(self.pid).unwrap_or(End::Untold),
                     false => End::Untold,
@@ -304,6 +321,34 @@ mod tests {
             ..process
         };
         assert!(!impostor.is_running(), "same pid, other start: somebody else");
+    }
+
+    #[test]
+    fn a_process_that_could_not_be_looked_at_has_not_ended() {
+        let process = Process::current().unwrap();
+        let failed = |errno: Errno| Err(io::Error::from(errno));
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::ACCESS, Errno::IO] {
+            assert!(!process.has_ended(&failed(errno)), "{errno}");
+        }
+        assert!(!process.has_ended(&Err(io::ErrorKind::InvalidData.into())));
+        for errno in [Errno::NOENT, Errno::SRCH] {
+            assert!(process.has_ended(&failed(errno)), "{errno}");
+        }
+        let seen = |state, start| {
+            let session = 1;
+            Ok(Stat {
+                state,
+                session,
+                start,
+            })
+        };
+        assert!(!process.has_ended(&seen('S', process.start)));
+        assert!(process.has_ended(&seen('Z', process.start)));
+        assert!(
+            process.has_ended(&seen('S', process.start + 1)),
+            "somebody else by now"
+        );
+        assert!(process.has_ended(&stat(i32::MAX)), "no such process");
     }
 
     #[test]
