@@ -191,7 +191,11 @@ impl Supervisor {
 
     async fn replace(&self, this: &mut Running, stored: Stored) -> Result<(), store::Error> {
         let (desired, is_incomplete) = desired::make(self, &stored).await?;
-        this.desired.send_replace(Arc::new(desired));
+        // A policy tried again in vain is no news; the loop would take heart, and try at once what keeps failing.
+        let is_news = this.made_from != stored || loaded(&desired) != loaded(&this.desired.borrow());
+        if is_news {
+            this.desired.send_replace(Arc::new(desired));
+        }
         this.made_from = stored;
         this.is_incomplete = is_incomplete;
         Ok(())
@@ -249,6 +253,11 @@ impl Supervisor {
             Err(error) => Err(error),
         }
     }
+}
+
+/// How many of its policies can be asked.
+fn loaded(desired: &Desired) -> usize {
+    desired.policies.values().filter(|policy| policy.is_ok()).count()
 }
 
 /// An error with its causes, for a log line.
