@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use maestro_core::deadlines::{Clocks, Watch};
 use maestro_core::names::RoomId;
-use maestro_core::room::{Room, Status, Use};
+use maestro_core::room::{Room, Status};
 use maestro_core::scheduler::Protocol;
 use maestro_wire::document::{nearest, quoted};
 use maestro_wire::http::{AddressBody, PingAnswer, PortBody, RoomBody, RoomNames};
@@ -109,7 +109,7 @@ pub(super) async fn names(
     let entry = api.scheduler(&scheduler).await?;
     let limit = number("limit", choice.limit.as_deref(), 5, 10_000)?;
     let look = look(&api, &entry).await?;
-    let is_ready = |room: &&Room| room.status() == Status::Ready && room.usage() == Use::Idle;
+    let is_ready = |room: &&Room| view::is_offered(room, &look.watch);
     let rooms: Vec<String> = match choice.metric.as_deref().unwrap_or("room") {
         "room" | "legacy" => look
             .rooms

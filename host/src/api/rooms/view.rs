@@ -1,6 +1,7 @@
 //! Rooms as the API shows them.
 
 use super::*;
+use maestro_core::deadlines::Place;
 use maestro_core::room::{Health, Intent, Phase};
 use maestro_wire::view::rfc3339;
 
@@ -94,6 +95,11 @@ fn reason(room: &Room) -> Option<String> {
     of_intent.or(of_phase).filter(|reason| !reason.is_empty())
 }
 
+/// Whether a matchmaker may be told of this room: one that is asked to go, or silent, is ready for nobody.
+pub(super) fn is_offered(room: &Room, watch: &Watch<'_>) -> bool {
+    watch.place(room) == Place::Ready
+}
+
 /// Its first address; empty while none is known.
 pub(super) fn host(room: &Room) -> String {
     room.addresses
@@ -113,4 +119,43 @@ pub(super) fn ports(room: &Room) -> Vec<PortBody> {
         port: port.port,
     };
     room.ports.iter().map(body).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use maestro_core::names::Version;
+    use maestro_core::report::{Report, Reported};
+    use maestro_core::room::Use;
+    use maestro_core::scheduler::Deadlines;
+    use maestro_core::time::{Span, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn a_room_that_is_asked_to_go_or_silent_is_offered_to_nobody() {
+        let (start, deadlines) = (Timestamp::from_ms(1_000), Deadlines::default());
+        let id = RoomId::parse("pong-0000000a").unwrap();
+        let mut room = Room::adopted(id, Version::FIRST, start, Span::ZERO);
+        let is_offered_after = |room: &Room, witnessed| {
+            let clocks = Clocks {
+                witnessed,
+                now: start,
+            };
+            is_offered(room, &Watch::over([room], &deadlines, Span::ZERO, clocks))
+        };
+        assert!(!is_offered_after(&room, Span::ZERO), "nobody knows what it does");
+        let ready = Report {
+            status: Reported::Ready,
+            sent_at: start,
+            metadata: None,
+            running_matches: None,
+            capacity: None,
+        };
+        room.receive(&ready, start, Span::ZERO);
+        assert!(is_offered_after(&room, Span::ZERO));
+        assert!(!is_offered_after(&room, deadlines.ping + Span::from_ms(1)));
+        room.drain("only 1 room is wanted", start).unwrap();
+        assert_eq!((room.status(), room.usage()), (Status::Ready, Use::Idle));
+        assert!(!is_offered_after(&room, Span::ZERO));
+    }
 }
