@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// What a room's status can be.
+pub(crate) const STATUSES: [&str; 4] = ["creating", "ready", "occupied", "terminating"];
 
 /// Talks to a running Maestro.
 #[derive(Debug, Parser)]
@@ -23,7 +27,7 @@ pub(crate) struct Cli {
     )]
     pub url: String,
     /// How to print what is asked for.
-    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     pub output: Format,
     /// What to do.
     #[command(subcommand)]
@@ -89,6 +93,7 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 pub(crate) struct Name {
     /// The scheduler.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub scheduler: String,
 }
 
@@ -107,7 +112,7 @@ pub(crate) struct Files {
 #[derive(Debug, Args)]
 pub(crate) struct Get {
     /// The scheduler; all of them without one. `get scheduler NAME` and `get schedulers` work too.
-    #[arg(num_args = 0..=2, value_name = "SCHEDULER")]
+    #[arg(num_args = 0..=2, value_name = "SCHEDULER", value_parser = NonEmptyStringValueParser::new())]
     pub names: Vec<String>,
     /// An older version of its document, as in v1.0.
     #[arg(long, value_name = "VERSION")]
@@ -118,8 +123,10 @@ pub(crate) struct Get {
 #[derive(Debug, Args)]
 pub(crate) struct Rooms {
     /// The scheduler.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub scheduler: String,
-    /// Only rooms of this status: creating, ready, occupied or terminating.
+    /// Only rooms of this status.
+    #[arg(value_parser = PossibleValuesParser::new(STATUSES))]
     pub status: Option<String>,
 }
 
@@ -127,8 +134,10 @@ pub(crate) struct Rooms {
 #[derive(Debug, Args)]
 pub(crate) struct Room {
     /// The scheduler, or the room alone.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub scheduler: String,
     /// The room.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub room: Option<String>,
 }
 
@@ -137,6 +146,7 @@ pub(crate) struct Room {
 #[command(group = clap::ArgGroup::new("amount").required(true))]
 pub(crate) struct Scale {
     /// The scheduler.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub scheduler: String,
     /// So many rooms in all.
     #[arg(short, long, group = "amount", value_name = "N")]
@@ -153,7 +163,7 @@ pub(crate) struct Scale {
 #[derive(Debug, Args)]
 pub(crate) struct Delete {
     /// The schedulers.
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "SCHEDULER", value_parser = NonEmptyStringValueParser::new())]
     pub schedulers: Vec<String>,
     /// End rooms in a match too.
     #[arg(long)]
@@ -167,9 +177,10 @@ pub(crate) struct Delete {
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
     /// The scheduler.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub scheduler: String,
-    /// How many decisions, newest last.
-    #[arg(short = 'n', long, default_value_t = 1, value_name = "N")]
+    /// How many decisions, newest last; at most 200.
+    #[arg(short = 'n', long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200))]
     pub last: u32,
     /// Only decisions that changed what is wanted.
     #[arg(long)]
@@ -194,6 +205,7 @@ pub(crate) enum Policy {
     /// Show one policy: its summary, parameters and inputs.
     Get {
         /// The policy, as in queue-depth or queue-depth@1.2.0.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
     },
 }
@@ -202,10 +214,10 @@ pub(crate) enum Policy {
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
     /// The room, or its scheduler followed by the room.
-    #[arg(num_args = 1..=2, required = true, value_name = "ROOM")]
+    #[arg(num_args = 1..=2, required = true, value_name = "ROOM", value_parser = NonEmptyStringValueParser::new())]
     pub room: Vec<String>,
-    /// How many lines, newest last.
-    #[arg(short = 'n', long, default_value_t = 100, value_name = "N")]
+    /// How many lines, newest last; at most 10000.
+    #[arg(short = 'n', long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub lines: u32,
     /// The output before the last rotation.
     #[arg(long)]

@@ -16,21 +16,31 @@ mod policies;
 
 /// Refused or failed.
 const FAILED: u8 = 1;
+/// Wrong usage; what clap ends with too.
+const USAGE: u8 = 2;
 /// No such scheduler, room or policy.
 const NOT_FOUND: u8 = 3;
 /// Maestro can't be reached.
 const UNREACHABLE: u8 = 4;
+
+/// Arguments that are well formed and make no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
 
 /// Reads the arguments, does what they say, and tells how it went.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
         Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {}", chain(&error));
-            ExitCode::from(exit_code(&error))
-        }
+        Err(error) => complain(&error),
     }
+}
+
+/// Tells what went wrong; gives the exit code that says the same.
+fn complain(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {}", chain(error));
+    ExitCode::from(exit_code(error))
 }
 
 fn run(cli: &Cli) -> Result<ExitCode> {
@@ -53,10 +63,10 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Get(get) => schedulers::get(&client, format, get)?,
         Verb::Status(name) => schedulers::status(&client, format, &name.scheduler)?,
         Verb::Scale(scale) => schedulers::scale(&client, format, scale)?,
-        Verb::Delete(delete) => schedulers::delete(&client, format, delete)?,
+        Verb::Delete(delete) => return schedulers::delete(&client, format, delete),
         Verb::Rooms(rooms) => rooms::list(&client, format, rooms)?,
         Verb::Room(room) => rooms::show(&client, format, room)?,
-        Verb::Logs(logs) => rooms::logs(&client, logs)?,
+        Verb::Logs(logs) => rooms::logs(&client, format, logs)?,
         Verb::Explain(explain) => explain::explain(&client, format, explain)?,
         Verb::DeployPolicy(deploy) | Verb::Policy(Policy::Deploy(deploy)) => {
             policies::deploy(&client, format, &deploy.file)?;
@@ -84,9 +94,13 @@ fn chain(error: &anyhow::Error) -> String {
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<Usage>() {
+        return USAGE;
+    }
     match error.downcast_ref::<Error>() {
         Some(Error::Refused { status: 404, .. }) => NOT_FOUND,
         Some(Error::Unreachable { .. }) => UNREACHABLE,
-        Some(Error::Refused { .. } | Error::Url { .. } | Error::Answer { .. }) | None => FAILED,
+        Some(Error::Url { .. }) => USAGE,
+        Some(Error::Refused { .. } | Error::Answer { .. }) | None => FAILED,
     }
 }

@@ -66,10 +66,18 @@ pub(crate) fn age(time: &str) -> String {
     }
 }
 
-/// The local time of day of an RFC 3339 time would need a time zone database; UTC with its mark is unambiguous.
+/// The time of day of an RFC 3339 time, with its date when that is not today. The local time of day would need a time
+/// zone database; UTC with its mark is unambiguous.
 pub(crate) fn clock(time: &str) -> String {
+    let today = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     match time.split_once('T') {
-        Some((_, clock)) => format!("{}Z", clock.split(['.', 'Z', '+']).next().unwrap_or(clock)),
+        Some((date, clock)) => {
+            let clock = clock.split(['.', 'Z', '+']).next().unwrap_or(clock);
+            match today.starts_with(date) {
+                true => format!("{clock}Z"),
+                false => format!("{date} {clock}Z"),
+            }
+        }
         None => time.to_owned(),
     }
 }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use maestro_core::names::SchedulerName;
@@ -104,7 +105,11 @@ struct Session {
     _temporary: Option<tempfile::TempDir>,
 }
 
+/// Time between two tries of a document whose policy is not deployed yet.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// A scheduler document and where it comes from.
+#[derive(Clone, Debug)]
 struct Source {
     name: String,
     text: String,
@@ -122,9 +127,7 @@ impl Session {
         address::remember(address, &data)?;
         app.serve(listener);
         tracing::info!("API on {url}");
-        for source in &sources {
-            apply_source(&app.api, source).await?;
-        }
+        let waiting = apply_all(&app.api, &sources).await;
         let session = Self {
             app,
             url,
@@ -132,7 +135,7 @@ impl Session {
             _temporary: temporary,
         };
         session.simulate(&dev)?;
-        session.watch(&dev, &sources)?;
+        session.watch(&dev, &sources, waiting)?;
         Ok(session)
     }
 
@@ -166,7 +169,7 @@ impl Session {
         Ok(())
     }
 
-    fn watch(&self, dev: &Dev, sources: &[Source]) -> Result<()> {
+    fn watch(&self, dev: &Dev, sources: &[Source], mut waiting: Vec<Waiting>) -> Result<()> {
         if dev.files.is_empty() {
             return Ok(());
         }
@@ -179,6 +182,7 @@ impl Session {
         let mut files = Files::watch(texts)?;
         let (api, stop) = (self.app.api.clone(), self.app.acting.stop_token());
         self.app.acting.spawn(Kind::Files, async move {
+            let mut retries = tokio::time::interval(RETRY);
             loop {
                 tokio::select! {
                     biased;
@@ -186,11 +190,13 @@ impl Session {
                     changed = files.changed() => {
                         for (path, text) in changed {
                             let source = Source { name: path.display().to_string(), text };
+                            waiting.retain(|one| one.source.name != source.name);
                             if let Err(error) = apply_source(&api, &source).await {
                                 tracing::error!("{error:#}\nthe rooms go on as they were; save the file again");
                             }
                         }
                     }
+                    _ = retries.tick(), if !waiting.is_empty() => waiting = again(&api, waiting).await,
                 }
             }
         });
@@ -236,6 +242,43 @@ fn check(sources: &[Source]) -> Result<Vec<SchedulerName>> {
             problems.join("\n")
         ),
     }
+}
+
+/// A document that is well formed and was refused, as one is whose policy is not deployed yet.
+struct Waiting {
+    source: Source,
+    error: String,
+}
+
+/// Applies what can be applied. What is refused waits: a policy can be deployed only once the API is up.
+async fn apply_all(api: &Api, sources: &[Source]) -> Vec<Waiting> {
+    let mut waiting = Vec::new();
+    for source in sources {
+        if let Err(error) = apply_source(api, source).await {
+            let error = format!("{error:#}");
+            tracing::error!("{error}\nit is tried again until it can be applied, or save another text");
+            waiting.push(Waiting {
+                source: source.clone(),
+                error,
+            });
+        }
+    }
+    waiting
+}
+
+/// Tries again what waits, and tells what is new about it.
+async fn again(api: &Api, waiting: Vec<Waiting>) -> Vec<Waiting> {
+    let mut still = Vec::new();
+    for Waiting { source, error: known } in waiting {
+        if let Err(error) = apply_source(api, &source).await {
+            let error = format!("{error:#}");
+            if error != known {
+                tracing::error!("{error}");
+            }
+            still.push(Waiting { source, error });
+        }
+    }
+    still
 }
 
 async fn apply_source(api: &Api, source: &Source) -> Result<()> {

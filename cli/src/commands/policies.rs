@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use maestro_engine::package;
 use maestro_wire::http::{Policies, PolicyBody};
+use serde::Deserialize;
 
 use crate::args::Format;
 use crate::client::{Client, segment};
@@ -55,22 +56,50 @@ pub(super) fn list(client: &Client, format: Format) -> Result<()> {
 }
 
 pub(super) fn show(client: &Client, format: Format, name: &str) -> Result<()> {
-    if name.is_empty() {
-        bail!("name a policy");
-    }
     let policy: PolicyBody = client.get(&format!("/policies/{}", segment(name)))?;
     output::show(format, &policy, |policy| {
-        let parameters = serde_json::to_string_pretty(&policy.parameters).unwrap_or_default();
-        format!(
-            "{}@{}\n{}\ndigest      {}\nreads       {}\nparameters  {}",
-            policy.name,
-            policy.version,
-            policy.summary,
-            policy.digest,
-            policy.inputs.join(", "),
-            parameters.replace('\n', "\n            "),
-        )
+        let inputs = policy.inputs.join(", ");
+        let mut text = format!("{}@{}\n{}\n", policy.name, policy.version, policy.summary);
+        text.push_str(&format!("digest  {}\nreads   {inputs}\n\n", policy.digest));
+        text.push_str(&parameters(policy));
+        text
     })
+}
+
+/// The part of a JSON schema that the SDK writes; a schema of another shape is printed as it is.
+#[derive(Debug, Default, Deserialize)]
+struct Schema {
+    #[serde(default)]
+    properties: serde_json::Map<String, serde_json::Value>,
+    #[serde(default)]
+    required: Vec<String>,
+}
+
+fn parameters(policy: &PolicyBody) -> String {
+    let schema = Schema::deserialize(&policy.parameters).unwrap_or_default();
+    if schema.properties.is_empty() {
+        return match policy.parameters.get("properties") {
+            Some(_) => "It takes no parameters.".to_owned(),
+            None => format!("parameters, as a JSON schema\n{:#}", policy.parameters),
+        };
+    }
+    let rows = schema.properties.iter().map(|(name, property)| {
+        let text = |key: &str| match property.get(key) {
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+            None => String::new(),
+        };
+        let range = match (property.get("minimum"), property.get("maximum")) {
+            (None, None) => String::new(),
+            _ => format!("{} to {}", text("minimum"), text("maximum")),
+        };
+        let default = match schema.required.contains(name) {
+            true => "required".to_owned(),
+            false => text("default"),
+        };
+        vec![name.clone(), text("type"), default, range, text("description")]
+    });
+    output::table(&["parameter", "type", "default", "range", "meaning"], rows)
 }
 
 /// The first twelve digits are enough for people.

@@ -1,9 +1,11 @@
 //! Verbs about rooms.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use maestro_wire::http::{PortBody, RoomBody};
+use serde::Serialize;
 
-use crate::args::{Format, Logs, Room, Rooms};
+use super::Usage;
+use crate::args::{Format, Logs, Room, Rooms, STATUSES};
 use crate::client::{Client, segment};
 use crate::output;
 
@@ -12,7 +14,7 @@ pub(super) fn list(client: &Client, format: Format, rooms: &Rooms) -> Result<()>
     let mut found: Vec<RoomBody> = Vec::new();
     let statuses = match rooms.status.as_deref() {
         Some(status) => vec![status],
-        None => vec!["creating", "ready", "occupied", "terminating"],
+        None => STATUSES.to_vec(),
     };
     for status in statuses {
         found.extend(pages(client, &scheduler, &segment(status))?);
@@ -125,11 +127,18 @@ pub(super) fn show(client: &Client, format: Format, room: &Room) -> Result<()> {
     })
 }
 
-pub(super) fn logs(client: &Client, logs: &Logs) -> Result<()> {
+/// A room's output, for programs.
+#[derive(Debug, Serialize)]
+struct Output<'a> {
+    room: &'a str,
+    lines: Vec<&'a str>,
+}
+
+pub(super) fn logs(client: &Client, format: Format, logs: &Logs) -> Result<()> {
     let (scheduler, room) = match logs.room.as_slice() {
         [room] => (scheduler_of(room)?, room.as_str()),
         [scheduler, room, ..] => (scheduler.as_str(), room.as_str()),
-        [] => bail!("name a room"),
+        [] => return Err(Usage("name a room".to_owned()).into()),
     };
     let previous = if logs.previous { "&previous=true" } else { "" };
     let path = format!(
@@ -139,17 +148,22 @@ pub(super) fn logs(client: &Client, logs: &Logs) -> Result<()> {
         logs.lines
     );
     let text = client.get_text(&path)?;
-    if text.is_empty() {
-        eprintln!("{room} wrote nothing");
+    if text.is_empty() && format == Format::Table {
+        let before = if logs.previous { " before that" } else { "" };
+        eprintln!("{room} wrote nothing{before}");
         return Ok(());
     }
-    output::print(&text)
+    let lines = text.lines().collect();
+    output::show(format, &Output { room, lines }, |_| text.clone())
 }
 
 /// A room's name holds its scheduler's.
 fn scheduler_of(room: &str) -> Result<&str> {
     match room.rsplit_once('-') {
         Some((scheduler, suffix)) if suffix.len() == 8 => Ok(scheduler),
-        _ => bail!("`{room}` is not a room's name; expected <scheduler>-<8 hexadecimal digits>"),
+        _ => Err(Usage(format!(
+            "`{room}` is not a room's name; expected <scheduler>-<8 hexadecimal digits>, as `maestro-cli rooms SCHEDULER` lists them"
+        ))
+        .into()),
     }
 }

@@ -2,51 +2,93 @@
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use maestro_wire::document;
 use maestro_wire::http::{ConfigBody, Done, ScaleAnswer, ScaleRequest, SchedulerStatus, SchedulerSummary};
+use serde::Serialize;
 
+use super::{Usage, complain};
 use crate::args::{Delete, Files, Format, Get, Scale};
-use crate::client::{Client, segment};
+use crate::client::{Client, Error, segment};
 use crate::output;
 
 const YAML: &str = "application/yaml";
 const JSON: &str = "application/json";
 
+/// What became of a change, for programs: one entry a file or name, so that the output is one list whatever was given.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    schedulers: Vec<String>,
+    #[serde(flatten)]
+    done: Done,
+}
+
 pub(super) fn create(client: &Client, format: Format, files: &Files) -> Result<()> {
+    let mut outcomes = Vec::new();
     for text in texts(files)? {
-        let done: Done = client.post("/scheduler", YAML, text.body.as_bytes())?;
+        let done: Result<Done, Error> = client.post("/scheduler", YAML, text.body.as_bytes());
+        let done = keep(format, &outcomes, done)?;
         warn(&text, &done);
-        let names = text.names.join(", ");
-        output::show(format, &done, |_| {
-            format!("created {names}; see how it comes up: maestro-cli status {names}")
-        })?;
+        if format == Format::Table {
+            output::print(&match text.names.as_slice() {
+                [name] => format!("created {name}; see how it comes up: maestro-cli status {name}"),
+                names => format!(
+                    "created {}; see how they come up: maestro-cli get",
+                    names.join(", ")
+                ),
+            })?;
+        }
+        outcomes.push(Outcome {
+            schedulers: text.names,
+            done,
+        });
     }
-    Ok(())
+    finish(format, &outcomes)
 }
 
 pub(super) fn update(client: &Client, format: Format, files: &Files) -> Result<()> {
-    for text in texts(files)? {
-        let [name] = text.names.as_slice() else {
-            bail!(
-                "{}: update takes one scheduler a file; this one has {}",
-                text.source,
-                text.names.len()
-            );
-        };
-        let path = format!("/scheduler/{}", segment(name));
-        let done: Done = client.put(&path, YAML, text.body.as_bytes())?;
-        warn(&text, &done);
-        output::show(format, &done, |done| {
-            let version = done.version.as_deref().unwrap_or("as it was");
-            match &done.message {
-                Some(message) => format!("{name} is {version}: {message}"),
-                None => format!("{name} is {version}"),
-            }
-        })?;
+    let texts = texts(files)?;
+    if let Some(text) = texts.iter().find(|text| text.names.len() != 1) {
+        let (source, count) = (&text.source, text.names.len());
+        bail!("{source}: update takes one scheduler a file; this one has {count}");
     }
-    Ok(())
+    let mut outcomes = Vec::new();
+    for text in texts {
+        let name = text.names.join("");
+        let path = format!("/scheduler/{}", segment(&name));
+        let done = keep(format, &outcomes, client.put(&path, YAML, text.body.as_bytes()))?;
+        warn(&text, &done);
+        if format == Format::Table {
+            output::print(&said(&name, &done, "it is up to date"))?;
+        }
+        outcomes.push(Outcome {
+            schedulers: text.names,
+            done,
+        });
+    }
+    finish(format, &outcomes)
+}
+
+fn said(name: &str, done: &Done, otherwise: &str) -> String {
+    format!("{name}: {}", done.message.as_deref().unwrap_or(otherwise))
+}
+
+/// Hands a call's answer on. When it failed, what was done before is printed first: a program has to learn of it.
+fn keep(format: Format, outcomes: &[Outcome], done: Result<Done, Error>) -> Result<Done> {
+    if done.is_err() && !outcomes.is_empty() {
+        finish(format, outcomes)?;
+    }
+    Ok(done?)
+}
+
+/// People were told as it happened; programs get one list.
+fn finish(format: Format, outcomes: &[Outcome]) -> Result<()> {
+    match format {
+        Format::Table => Ok(()),
+        Format::Json | Format::Yaml => output::show(format, &outcomes, |_| String::new()),
+    }
 }
 
 pub(super) fn get(client: &Client, format: Format, get: &Get) -> Result<()> {
@@ -55,7 +97,11 @@ pub(super) fn get(client: &Client, format: Format, get: &Get) -> Result<()> {
     let name = match names.as_slice() {
         [] | ["scheduler" | "schedulers" | "schedulers-info"] => None,
         [name] | ["scheduler" | "schedulers", name] => Some(*name),
-        [first, ..] => bail!("`get {first} …` is not known; try `get` or `get SCHEDULER`"),
+        [first, ..] => {
+            let what =
+                format!("`get {first} …` is not known; try `get`, or `get SCHEDULER` for one's document");
+            return Err(Usage(what).into());
+        }
     };
     match name {
         Some(name) => config(client, format, name, get.version.as_deref()),
@@ -121,9 +167,9 @@ pub(super) fn status(client: &Client, format: Format, name: &str) -> Result<()> 
     output::show(format, &status, |s| {
         let max = s.max.map_or_else(|| "none".to_owned(), |max| max.to_string());
         let mut lines = vec![
-            format!("{name} {} ({}), {}", s.version, s.game, s.state),
+            format!("{name} {} of the game {}, {}", s.version, s.game, s.state),
             format!(
-                "rooms: {} ready, {} occupied, {} creating, {} ending; wanted {} (min {}, max {max})",
+                "rooms   {} ready, {} occupied, {} creating, {} ending; wanted {} (min {}, max {max})",
                 s.rooms_at_ready,
                 s.rooms_at_occupied,
                 s.rooms_at_creating,
@@ -132,12 +178,8 @@ pub(super) fn status(client: &Client, format: Format, name: &str) -> Result<()> 
                 s.min,
             ),
         ];
-        lines.extend(
-            s.last_decision
-                .iter()
-                .map(|last| format!("last decision: {last}")),
-        );
-        lines.extend(s.waits.iter().map(|wait| format!("waits: {wait}")));
+        lines.extend(s.last_decision.iter().map(|last| format!("last    {last}")));
+        lines.extend(s.waits.iter().map(|wait| format!("next    {wait}")));
         lines.join("\n")
     })
 }
@@ -161,35 +203,50 @@ pub(super) fn scale(client: &Client, format: Format, scale: &Scale) -> Result<()
     })
 }
 
-pub(super) fn delete(client: &Client, format: Format, delete: &Delete) -> Result<()> {
-    let names = delete.schedulers.join(", ");
-    if !delete.yes && io::stdin().is_terminal() {
-        eprint!(
-            "delete {names}? rooms in a match {}. [y/N] ",
-            match delete.force {
-                true => "are ended too",
-                false => "finish it first",
+/// Deletes each; one that is refused does not spare the others.
+pub(super) fn delete(client: &Client, format: Format, delete: &Delete) -> Result<ExitCode> {
+    if !delete.yes && io::stdin().is_terminal() && !confirms(delete)? {
+        bail!("nothing was deleted");
+    }
+    let query = if delete.force { "?force=true" } else { "" };
+    let mut outcomes = Vec::new();
+    let mut failed = None;
+    for name in &delete.schedulers {
+        match client.delete::<Done>(&format!("/scheduler/{}{query}", segment(name))) {
+            Ok(done) => {
+                if format == Format::Table {
+                    output::print(&said(name, &done, "it is being deleted"))?;
+                }
+                outcomes.push(Outcome {
+                    schedulers: vec![name.clone()],
+                    done,
+                });
             }
-        );
-        io::stderr().flush().context("can't write to stderr")?;
-        let mut answer = String::new();
-        io::stdin()
-            .lock()
-            .read_line(&mut answer)
-            .context("can't read the answer")?;
-        if !matches!(answer.trim(), "y" | "Y" | "yes") {
-            bail!("nothing was deleted");
+            Err(refused @ Error::Refused { .. }) => {
+                let code = complain(&refused.into());
+                failed = failed.or(Some(code));
+            }
+            Err(other) => return Err(other.into()),
         }
     }
-    for name in &delete.schedulers {
-        let query = if delete.force { "?force=true" } else { "" };
-        let done: Done = client.delete(&format!("/scheduler/{}{query}", segment(name)))?;
-        output::show(format, &done, |done| match &done.message {
-            Some(message) => format!("{name}: {message}"),
-            None => format!("{name} is being deleted"),
-        })?;
-    }
-    Ok(())
+    finish(format, &outcomes)?;
+    Ok(failed.unwrap_or(ExitCode::SUCCESS))
+}
+
+fn confirms(delete: &Delete) -> Result<bool> {
+    let names = delete.schedulers.join(", ");
+    let matches = match delete.force {
+        true => "are ended too",
+        false => "finish it first",
+    };
+    eprint!("delete {names}? rooms in a match {matches}. [y/N] ");
+    io::stderr().flush().context("can't write to stderr")?;
+    let mut answer = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .context("can't read the answer")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// A file's text and the schedulers in it.

@@ -64,7 +64,10 @@ pub(super) async fn create(State(api): State<Api>, body: Body) -> Result<Respons
     for one in &ready {
         if let Some(stored) = api.store.scheduler(one.name()).await? {
             let description = match stored.state {
-                Stage::Live => format!("scheduler {} already exists; change it with PUT", one.name()),
+                Stage::Live => format!(
+                    "{0} is there already; change it with PUT /scheduler/{0}, or maestro-cli update FILE",
+                    one.name()
+                ),
                 Stage::Deleting { .. } => {
                     format!("scheduler {} is being deleted; try again soon", one.name())
                 }

@@ -26,6 +26,9 @@ const LINES: usize = 1_000;
 /// One thing to try at a time; each stays for this many drawings.
 const TURN: usize = 20;
 
+/// Where `maestro-cli` looks unless it is told otherwise.
+const USUAL_URL: &str = "http://127.0.0.1:8080";
+
 /// What there is to try.
 const TRY: [&str; 5] = [
     "maestro-cli explain SCHEDULER        why there are as many rooms as there are",
@@ -38,7 +41,8 @@ const TRY: [&str; 5] = [
 /// Draws until it is stopped.
 pub(super) struct Screen {
     lines: mpsc::Receiver<String>,
-    drawn: usize,
+    // Columns of each line of the table that stands there.
+    drawn: Vec<usize>,
     turn: usize,
 }
 
@@ -49,7 +53,7 @@ impl Screen {
         (
             Self {
                 lines,
-                drawn: 0,
+                drawn: Vec::new(),
                 turn: 0,
             },
             Lines::new(tx),
@@ -92,30 +96,37 @@ impl Screen {
             .schedulers
             .first()
             .map_or("SCHEDULER", |row| row.name.as_str());
-        view.try_next = TRY[(self.turn / TURN) % TRY.len()].replace("SCHEDULER", first);
+        let try_next = TRY[(self.turn / TURN) % TRY.len()].replace("SCHEDULER", first);
+        view.try_next = match url == USUAL_URL {
+            true => try_next,
+            false => try_next.replace("maestro-cli ", &format!("maestro-cli --url {url} ")),
+        };
         view
     }
 
     fn draw(&mut self, view: &View) -> io::Result<()> {
         let mut out = stdout().lock();
-        if self.drawn > 0 {
-            queue!(out, MoveUp(u16::try_from(self.drawn).unwrap_or(u16::MAX)))?;
+        let (width, height) = size().unwrap_or((80, 24));
+        // A terminal that became narrower has broken the lines that stand there.
+        let (width, height) = (usize::from(width).max(1), usize::from(height));
+        let rows: usize = self.drawn.iter().map(|line| line.div_ceil(width).max(1)).sum();
+        // Only what is still on the terminal can be drawn over.
+        let rows = rows.min(height.saturating_sub(1));
+        if rows > 0 {
+            queue!(out, MoveUp(u16::try_from(rows).unwrap_or(u16::MAX)))?;
         }
         queue!(out, MoveToColumn(0), Clear(ClearType::FromCursorDown))?;
         while let Ok(line) = self.lines.try_recv() {
             out.write_all(line.as_bytes())?;
         }
-        let (width, height) = size().unwrap_or((80, 24));
-        let text = match view.url.is_empty() {
-            true => String::new(),
-            false => table::draw(view, usize::from(width)),
+        let lines = match view.url.is_empty() {
+            true => Vec::new(),
+            false => table::draw(view, width, height.saturating_sub(1)),
         };
-        // A table taller than the terminal could not be drawn over.
-        let shown: Vec<&str> = text.lines().take(usize::from(height).saturating_sub(1)).collect();
-        for line in &shown {
+        for line in &lines {
             writeln!(out, "{line}")?;
         }
-        self.drawn = shown.len();
+        self.drawn = lines.iter().map(|line| line.chars().count()).collect();
         out.flush()
     }
 }
