@@ -179,6 +179,10 @@ impl Hands<'_> {
             Ok(room) => room,
             Err(effect) => return effect,
         };
+        // The registry may have taken its time.
+        if !self.may_call_cluster() {
+            return Effect::Skipped;
+        }
         let order = Order {
             version: room.version,
             token: (self.deps.token)(&self.desired.scheduler.name, &id),
