@@ -77,8 +77,10 @@ pub trait Registry: Send + Sync {
     /// Rooms changed or removed since `since`, and the scheduler's small state. [`Cursor::START`] reads everything,
     /// and so does a cursor that is too old, or of before a loss. Not fenced: reading harms nobody.
     async fn changes(&self, scheduler: &SchedulerName, since: Cursor) -> Result<Changes, Error>;
-    /// Takes names for new rooms; a name that exists already is left as it is.
-    async fn reserve(&self, fence: &Fence, rooms: &[(RoomId, Version)]) -> Result<(), Error>;
+    /// Takes names for new rooms, in this order, while fewer than `most` rooms are known that are not gone; those
+    /// that are left over are not taken. A name that exists already is left as it is. The bound holds here because
+    /// a call that was given up may still happen, after the same was asked for again.
+    async fn reserve(&self, fence: &Fence, rooms: &[(RoomId, Version)], most: u32) -> Result<(), Error>;
     /// Adopts rooms that were found in the cluster, and gives them the provisional reports that wait for them. A
     /// room that registered itself gets the version that it was found with; any other that exists is left as it is.
     async fn adopt(&self, fence: &Fence, rooms: &[(RoomId, Version)]) -> Result<(), Error>;

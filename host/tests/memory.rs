@@ -91,6 +91,7 @@ promises! {
     an_act_on_another_revision_is_refused in leases;
     a_senseless_act_is_refused in leases;
     what_exists_is_left_as_it_is in leases;
+    names_are_taken_up_to_the_bound in leases;
     the_state_comes_back_whole in leases;
     nudges_are_few_and_say_what_others_did in leases;
     a_loss_shows in recovery;

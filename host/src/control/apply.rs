@@ -139,10 +139,12 @@ impl Hands<'_> {
     async fn carry_out(&self, task: Task) -> Effect {
         let registry = &self.deps.registry;
         match task {
-            Task::Reserve(rooms) => match registry.reserve(self.fence, &rooms).await {
-                Ok(()) => Effect::Done,
-                Err(error) => Effect::Failed(Error::registry("reserve rooms")(error)),
-            },
+            Task::Reserve(rooms) => {
+                match registry.reserve(self.fence, &rooms, self.deps.settings.cap).await {
+                    Ok(()) => Effect::Done,
+                    Err(error) => Effect::Failed(Error::registry("reserve rooms")(error)),
+                }
+            }
             Task::Create(room, revision) => self.create(room, revision).await,
             Task::Expose(room) => self.expose(room).await,
             Task::Act(room, revision, act) => match self.act(&room, revision, act).await {
@@ -179,7 +181,7 @@ impl Hands<'_> {
             Ok(room) => room,
             Err(effect) => return effect,
         };
-        // The registry may have taken its time.
+        // The lease may have run out while the registry answered.
         if !self.may_call_cluster() {
             return Effect::Skipped;
         }

@@ -15,6 +15,7 @@ use maestro_core::time::Timestamp;
 use super::apply::is_choice;
 use super::grounds::Grounds;
 use super::judge::{Case, Evidence};
+use super::observe;
 use super::{Command, Control, Desired, Outcome, Record, Scale, Scaled};
 
 impl Control {
@@ -162,6 +163,10 @@ impl Control {
             .view
             .objects
             .iter()
+            .filter(|(id, object)| {
+                let room = self.mirror.rooms.get(id);
+                room.is_none_or(|room| !observe::is_successor(room, object))
+            })
             .map(|(id, object)| {
                 let object = plan::Object {
                     exposed: object.exposed,

@@ -202,6 +202,15 @@ fn is_news(room: &Room, seen: &Seen) -> bool {
         || room.ports != seen.ports
 }
 
+/// Whether this object is no rest of the room, which ended: a create that comes late makes another one under a name
+/// that was in use before, and a list may show what another one lacked. It is not to be cleared away; once the room
+/// is forgotten, it is adopted.
+pub(super) fn is_successor(room: &Room, object: &Object) -> bool {
+    let is_stopping = matches!(room.intent, Intent::Stopping { .. });
+    let has_ended = matches!(room.phase, Phase::Exited { .. } | Phase::Absent { .. });
+    has_ended && !is_stopping && !matches!(object.phase, Phase::Exited { .. } | Phase::Absent { .. })
+}
+
 /// A room that nobody asked to go and that ended before it ever reported: creation is what fails.
 fn stillborn(room: &Room, phase: &Phase) -> Option<String> {
     let is_wanted = match room.intent {
@@ -275,6 +284,27 @@ mod tests {
 
     fn running() -> Phase {
         Phase::Running { since: at(1) }
+    }
+
+    #[test]
+    fn what_runs_under_the_name_of_a_room_that_ended_is_another_one() {
+        let ended = Phase::Exited {
+            at: at(5),
+            code: Some(139),
+            reason: String::new(),
+        };
+        let created = Creation::Confirmed { at: at(1) };
+        for (before, now, expected) in [
+            (running(), running(), false),
+            (running(), ended.clone(), false),
+            (ended.clone(), ended.clone(), false),
+            (ended.clone(), running(), true),
+            (Phase::Absent { at: at(5) }, running(), true),
+        ] {
+            let mirror = mirror(created, before);
+            let object = object(1, now);
+            assert_eq!(is_successor(&mirror.rooms[&object.room], &object), expected);
+        }
     }
 
     #[test]

@@ -50,6 +50,9 @@ pub async fn all(harness: &dyn Harness) -> Outcome {
 /// Longer than any check takes by the registry's clock.
 const LEASE: Span = Span::from_secs(100_000);
 
+/// More rooms than any check has.
+const MOST: u32 = 5_000;
+
 const TERMS: Terms = Terms {
     ttl: Span::from_secs(300),
     ping: Span::from_secs(90),
@@ -105,7 +108,7 @@ impl<'a> Case<'a> {
     async fn reserve(&self, suffix: u32) -> Result<RoomId, Error> {
         let id = self.id(suffix);
         let rooms = [(id.clone(), Version::FIRST)];
-        self.registry().reserve(&self.fence, &rooms).await?;
+        self.registry().reserve(&self.fence, &rooms, MOST).await?;
         Ok(id)
     }
 

@@ -170,8 +170,8 @@ impl Registry for Memory {
         Ok(changes.unwrap_or_else(nothing))
     }
 
-    async fn reserve(&self, fence: &Fence, rooms: &[(RoomId, Version)]) -> Result<(), Error> {
-        self.fenced(fence, |ledger, at| ledger.reserve(rooms, at))
+    async fn reserve(&self, fence: &Fence, rooms: &[(RoomId, Version)], most: u32) -> Result<(), Error> {
+        self.fenced(fence, |ledger, at| ledger.reserve(rooms, most, at))
     }
 
     async fn adopt(&self, fence: &Fence, rooms: &[(RoomId, Version)]) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use maestro_core::room::{Intent, Phase, Use};
 use maestro_core::time::{Span, Timestamp};
 use tokio::runtime::Handle;
 
-use super::{Case, Harness, Outcome, TERMS, drain, report, running, seen, stop};
+use super::{Case, Harness, MOST, Outcome, TERMS, drain, report, running, seen, stop};
 use crate::registry::Act;
 
 /// Runs these checks.
@@ -145,7 +145,7 @@ async fn build(
     let rooms = [(id.clone(), Version::FIRST)];
     match facts.adopted {
         true => case.registry().adopt(&case.fence, &rooms).await?,
-        false => case.registry().reserve(&case.fence, &rooms).await?,
+        false => case.registry().reserve(&case.fence, &rooms, MOST).await?,
     }
     match facts.before {
         Before::Nothing => {}
@@ -234,7 +234,7 @@ pub async fn the_newest_version_goes_first_then_the_oldest_room(harness: &dyn Ha
     for (suffix, version) in rooms {
         let id = case.id(suffix);
         let reserved = [(id.clone(), version)];
-        case.registry().reserve(&case.fence, &reserved).await?;
+        case.registry().reserve(&case.fence, &reserved, MOST).await?;
         case.ready(suffix).await?;
         harness.pass(Span::from_ms(10));
     }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use maestro_core::names::Version;
 use maestro_core::report::Reported;
-use maestro_core::room::{Intent, Room};
+use maestro_core::room::{Intent, Phase, Room};
 use maestro_core::time::{Span, Timestamp};
 use maestro_core::window::Window;
 
-use super::{Case, Harness, LEASE, Outcome, drain, running, stop};
+use super::{Case, Harness, LEASE, MOST, Outcome, drain, running, seen, stop};
 use crate::registry::{Act, Cursor, Error, Fence, NUDGE_SPACING, State};
 
 /// Runs these checks.
@@ -20,6 +20,7 @@ pub async fn all(harness: &dyn Harness) -> Outcome {
     an_act_on_another_revision_is_refused(harness).await?;
     a_senseless_act_is_refused(harness).await?;
     what_exists_is_left_as_it_is(harness).await?;
+    names_are_taken_up_to_the_bound(harness).await?;
     the_state_comes_back_whole(harness).await?;
     nudges_are_few_and_say_what_others_did(harness).await
 }
@@ -96,7 +97,7 @@ async fn check_refused(case: &Case<'_>, room: &maestro_core::names::RoomId, what
     let revision = case.room(room).await?.revision;
     let others = [(case.id(7), Version::FIRST)];
     let answers = [
-        registry.reserve(fence, &others).await,
+        registry.reserve(fence, &others, MOST).await,
         registry.adopt(fence, &others).await,
         registry.act(fence, room, revision, stop()).await.map(|_| ()),
         registry.observe(fence, room, running()).await,
@@ -176,9 +177,32 @@ pub async fn what_exists_is_left_as_it_is(harness: &dyn Harness) -> Outcome {
     let room = case.ready(1).await?;
     let before: Room = case.room(&room).await?;
     let other = [(room.clone(), Version::FIRST.next_major())];
-    case.registry().reserve(&case.fence, &other).await?;
+    case.registry().reserve(&case.fence, &other, MOST).await?;
     case.registry().adopt(&case.fence, &other).await?;
     assert_eq!(case.room(&room).await?, before);
+    case.end().await
+}
+
+/// Twice asked for is not twice as many; a room that is gone takes no place.
+pub async fn names_are_taken_up_to_the_bound(harness: &dyn Harness) -> Outcome {
+    let case = Case::begin(harness, "c-most").await?;
+    let names = |from: u32| -> Vec<_> { (from..from + 3).map(|n| (case.id(n), Version::FIRST)).collect() };
+    for from in [0, 10, 20] {
+        case.registry().reserve(&case.fence, &names(from), 5).await?;
+    }
+    let ids = |rooms: Vec<Room>| -> Vec<_> { rooms.into_iter().map(|room| room.id).collect() };
+    let taken = ids(case.registry().rooms(&case.scheduler).await?);
+    assert_eq!(taken, [0, 1, 2, 10, 11].map(|n| case.id(n)));
+    case.registry()
+        .observe(&case.fence, &case.id(0), running())
+        .await?;
+    harness.pass(Span::from_ms(1));
+    let at = case.now().await?;
+    let gone = seen(Phase::Absent { at }, false);
+    case.registry().observe(&case.fence, &case.id(0), gone).await?;
+    case.registry().reserve(&case.fence, &names(20), 5).await?;
+    let taken = ids(case.registry().rooms(&case.scheduler).await?);
+    assert_eq!(taken, [0, 1, 2, 10, 11, 20].map(|n| case.id(n)));
     case.end().await
 }
 

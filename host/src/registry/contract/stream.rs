@@ -9,7 +9,7 @@ use maestro_core::time::Span;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
-use super::{Case, Harness, Outcome, drain, running, seen, stop};
+use super::{Case, Harness, MOST, Outcome, drain, running, seen, stop};
 use crate::registry::{Act, Changes, Cursor, Error};
 
 /// Runs these checks.
@@ -118,7 +118,7 @@ async fn anything(case: &Case<'_>, random: &mut StdRng) -> Outcome {
     let done = match random.next_u32() % 9 {
         0 => {
             case.registry()
-                .reserve(&case.fence, &[(id, Version::FIRST)])
+                .reserve(&case.fence, &[(id, Version::FIRST)], MOST)
                 .await
         }
         1 => case.registry().adopt(&case.fence, &[(id, Version::FIRST)]).await,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use maestro_core::deadlines::Witness;
 use maestro_core::names::{RoomId, Version};
 use maestro_core::report::{Reception, Report};
-use maestro_core::room::{Effect, Origin, Refused, Revision, Room, Seen};
+use maestro_core::room::{Effect, Origin, Refused, Revision, Room, Seen, Stage};
 use maestro_core::time::{Span, Timestamp};
 use tokio::sync::Notify;
 
@@ -237,13 +237,20 @@ impl Ledger {
         }
     }
 
-    pub(super) fn reserve(&mut self, rooms: &[(RoomId, Version)], at: Moment) -> Result<(), Error> {
-        let is_new = |id: &RoomId| !self.rooms.contains_key(id);
-        self.check_place_for(rooms.iter().filter(|(id, _)| is_new(id)).count())?;
-        for (id, version) in rooms {
-            if !self.rooms.contains_key(id) {
-                self.insert(Room::reserved(id.clone(), *version, at.now, at.witnessed()));
-            }
+    pub(super) fn reserve(
+        &mut self,
+        rooms: &[(RoomId, Version)],
+        most: u32,
+        at: Moment,
+    ) -> Result<(), Error> {
+        let is_live = |entry: &&Entry| entry.room.stage() != Stage::Gone;
+        let live = self.rooms.values().filter(is_live).count();
+        let fit = usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(live);
+        let is_new = |(id, _): &&(RoomId, Version)| !self.rooms.contains_key(id);
+        let new: Vec<_> = rooms.iter().filter(is_new).take(fit).collect();
+        self.check_place_for(new.len())?;
+        for (id, version) in new {
+            self.insert(Room::reserved(id.clone(), *version, at.now, at.witnessed()));
         }
         Ok(())
     }

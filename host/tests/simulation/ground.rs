@@ -1,0 +1,311 @@
+//! The simulated cluster's truth: which rooms exist, which run, and how each came to its end.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use maestro::cluster::Object;
+use maestro_core::names::{RoomId, SchedulerName, Version};
+use maestro_core::room::{Address, OpenPort, Phase};
+use maestro_core::scheduler::Scheduler;
+use maestro_core::time::{Span, Timestamp};
+use tokio::sync::Notify;
+
+use crate::room::Mind;
+use crate::world::World;
+
+/// Snapshots kept for lists that are stale.
+const SNAPSHOTS: usize = 12;
+
+#[derive(Default)]
+pub struct Ground {
+    pub bodies: BTreeMap<RoomId, Body>,
+    made: u32,
+    is_exposed_apart: bool,
+    nudges: BTreeMap<SchedulerName, Arc<Notify>>,
+    snapshots: VecDeque<Vec<Object>>,
+    /// Until when the cluster answers nobody.
+    pub away_until: Timestamp,
+    /// Creates that happened after their caller had given up.
+    pub late_creates: u32,
+}
+
+/// A room's object and process.
+pub struct Body {
+    pub id: RoomId,
+    pub uid: String,
+    pub version: Version,
+    pub life: Life,
+    pub is_deleting: bool,
+    pub kill_at: Option<Timestamp>,
+    pub is_exposed: bool,
+    pub node: u32,
+    pub ports: Vec<OpenPort>,
+    pub grounds: Grounds,
+    pub mind: Mind,
+    pub lines: Vec<String>,
+}
+
+/// Who a room is made for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grounds {
+    pub scheduler: SchedulerName,
+    pub program: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Life {
+    Pending,
+    Running {
+        since: Timestamp,
+    },
+    Exited {
+        at: Timestamp,
+        code: i32,
+        reason: String,
+    },
+}
+
+impl Body {
+    pub fn is_running(&self) -> bool {
+        matches!(self.life, Life::Running { .. })
+    }
+
+    fn object(&self) -> Object {
+        let is_reachable = self.is_running() && self.is_exposed;
+        let address = Address {
+            kind: "InternalIP".to_owned(),
+            family: "IPv4".to_owned(),
+            host: format!("10.0.0.{}", self.node),
+        };
+        Object {
+            room: self.id.clone(),
+            uid: self.uid.clone(),
+            version: self.version,
+            phase: match &self.life {
+                Life::Pending => Phase::Pending {
+                    reason: String::new(),
+                },
+                Life::Running { since } => Phase::Running { since: *since },
+                Life::Exited { at, code, reason } => Phase::Exited {
+                    at: *at,
+                    code: Some(*code),
+                    reason: reason.clone(),
+                },
+            },
+            deleting: self.is_deleting,
+            node: Some(format!("node-{}", self.node)),
+            addresses: is_reachable.then_some(address).into_iter().collect(),
+            ports: if is_reachable {
+                self.ports.clone()
+            } else {
+                Vec::new()
+            },
+            exposed: self.is_exposed,
+        }
+    }
+}
+
+impl Ground {
+    pub fn new(is_exposed_apart: bool) -> Self {
+        Self {
+            is_exposed_apart,
+            ..Self::default()
+        }
+    }
+
+    pub fn list(&self, scheduler: &SchedulerName) -> Vec<Object> {
+        let bodies = self.bodies.values();
+        bodies
+            .filter(|body| body.grounds.scheduler == *scheduler)
+            .map(Body::object)
+            .collect()
+    }
+
+    /// A list as it was up to so many seconds ago.
+    pub fn old_list(&self, scheduler: &SchedulerName, seconds: usize) -> Vec<Object> {
+        let back = self.snapshots.len().saturating_sub(1).min(seconds);
+        let old = self.snapshots.get(self.snapshots.len().saturating_sub(1 + back));
+        match old {
+            Some(objects) => {
+                let mine = objects.iter().filter(|object| object.room.belongs_to(scheduler));
+                mine.cloned().collect()
+            }
+            None => self.list(scheduler),
+        }
+    }
+
+    fn keep_snapshot(&mut self) {
+        if self.snapshots.len() == SNAPSHOTS {
+            self.snapshots.pop_front();
+        }
+        self.snapshots
+            .push_back(self.bodies.values().map(Body::object).collect());
+    }
+
+    pub fn nudges(&mut self, scheduler: &SchedulerName) -> Arc<Notify> {
+        Arc::clone(self.nudges.entry(scheduler.clone()).or_default())
+    }
+
+    /// The body, if it is still the one of that uid.
+    pub fn body(&mut self, id: &RoomId, uid: &str) -> Option<&mut Body> {
+        self.bodies.get_mut(id).filter(|body| body.uid == uid)
+    }
+
+    /// Bodies that exist and did not end.
+    pub fn living(&self) -> impl Iterator<Item = &Body> {
+        let bodies = self.bodies.values();
+        bodies.filter(|body| !matches!(body.life, Life::Exited { .. }))
+    }
+}
+
+impl World {
+    /// Keeps what lists show, each second, for those that are stale.
+    pub fn keep_snapshots(&mut self) {
+        self.ground.keep_snapshot();
+        self.after(1_000, World::keep_snapshots);
+    }
+
+    pub fn create(&mut self, scheduler: &Scheduler, id: &RoomId, version: Version) {
+        if self.ground.bodies.contains_key(id) {
+            return;
+        }
+        self.ground.made += 1;
+        let made = self.ground.made;
+        let containers = &scheduler.template.containers;
+        let ports = containers.iter().flat_map(|container| &container.ports);
+        let ports = ports.zip(0_u16..).map(|(port, index)| OpenPort {
+            name: port.name.clone(),
+            protocol: port.protocol,
+            port: u16::try_from(10_000 + (made * 4) % 50_000).unwrap_or(10_000) + index,
+        });
+        let body = Body {
+            id: id.clone(),
+            uid: format!("uid-{made}"),
+            version,
+            life: Life::Pending,
+            is_deleting: false,
+            kill_at: None,
+            is_exposed: !self.ground.is_exposed_apart,
+            node: made % 3,
+            ports: ports.collect(),
+            grounds: Grounds {
+                scheduler: scheduler.name.clone(),
+                program: containers.iter().flat_map(|c| c.cmd.clone()).collect(),
+            },
+            mind: self.new_mind(),
+            lines: Vec::new(),
+        };
+        self.note(|| format!("  {id} exists as {}", body.uid));
+        let (uid, start_ms) = (body.uid.clone(), body.mind.manners.start_ms);
+        self.ground.bodies.insert(id.clone(), body);
+        self.changed(id);
+        let id = id.clone();
+        match start_ms {
+            0 => self.start(&id, &uid),
+            ms => self.after(ms, move |world| world.start(&id, &uid)),
+        }
+    }
+
+    fn start(&mut self, id: &RoomId, uid: &str) {
+        let since = self.now();
+        let Some(body) = self.ground.body(id, uid) else {
+            return;
+        };
+        if body.life != Life::Pending {
+            return;
+        }
+        body.life = Life::Running { since };
+        self.changed(id);
+        self.wake_up(id, uid);
+    }
+
+    pub fn expose(&mut self, id: &RoomId) {
+        if let Some(body) = self.ground.bodies.get_mut(id) {
+            body.is_exposed = true;
+            self.changed(id);
+        }
+    }
+
+    /// Asks the room to end, and kills it after `grace`. What ended already is removed.
+    pub fn delete(&mut self, id: &RoomId, uid: &str, grace: Span) {
+        let now = self.now();
+        let kill_at = now + grace;
+        let Some(body) = self.ground.body(id, uid) else {
+            return;
+        };
+        let is_first = !body.is_deleting;
+        body.is_deleting = true;
+        match body.life {
+            Life::Exited { .. } => return self.remove(id, uid),
+            // Nobody is there yet who could be asked.
+            Life::Pending => return self.remove(id, uid),
+            Life::Running { .. } => {}
+        }
+        if is_first {
+            self.check_killing(id);
+        }
+        let body = self.ground.body(id, uid);
+        if let Some(body) = body
+            && body.kill_at.is_none_or(|at| kill_at < at)
+        {
+            body.kill_at = Some(kill_at);
+            let (id, uid) = (id.clone(), uid.to_owned());
+            self.after(grace.ms(), move |world| world.kill(&id, &uid));
+        }
+        self.changed(id);
+        if is_first {
+            self.hear_sigterm(id, uid);
+        }
+    }
+
+    fn kill(&mut self, id: &RoomId, uid: &str) {
+        let now = self.now();
+        let is_due = self
+            .ground
+            .body(id, uid)
+            .is_some_and(|body| body.kill_at.is_some_and(|at| at <= now));
+        if is_due {
+            self.exit(id, uid, 137, "killed");
+        }
+    }
+
+    /// The room's process ends; its object goes with it if it was to be deleted.
+    pub fn exit(&mut self, id: &RoomId, uid: &str, code: i32, reason: &str) {
+        let at = self.now();
+        let Some(body) = self.ground.body(id, uid) else {
+            return;
+        };
+        if !body.is_running() {
+            return;
+        }
+        body.life = Life::Exited {
+            at,
+            code,
+            reason: reason.to_owned(),
+        };
+        body.mind.playing = None;
+        let is_deleting = body.is_deleting;
+        self.note(|| format!("  {id} ends with {code}: {reason}"));
+        if is_deleting {
+            self.remove(id, uid);
+        }
+        self.changed(id);
+    }
+
+    fn remove(&mut self, id: &RoomId, uid: &str) {
+        if self.ground.body(id, uid).is_some() {
+            self.ground.bodies.remove(id);
+            self.note(|| format!("  {id} is gone from the cluster"));
+            self.changed(id);
+        }
+    }
+
+    fn changed(&mut self, id: &RoomId) {
+        for (scheduler, nudges) in &self.ground.nudges {
+            if id.belongs_to(scheduler) {
+                nudges.notify_one();
+            }
+        }
+        self.nudge(true);
+    }
+}
