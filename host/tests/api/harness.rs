@@ -129,7 +129,7 @@ impl Host {
     pub async fn room(&self, suffix: u32) -> RoomId {
         let (room, fence) = (RoomId::new(&pong(), suffix), self.lease().await);
         let rooms = [(room.clone(), Version::FIRST)];
-        self.registry.reserve(&fence, &rooms).await.unwrap();
+        self.registry.reserve(&fence, &rooms, 1_000).await.unwrap();
         for act in [Act::BeginCreate, Act::ConfirmCreate] {
             self.act(&room, act).await;
         }
