@@ -14,7 +14,7 @@ use crate::world::{Event, Shared, World};
 
 /// How often calls go wrong, in thousandths.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Odds {
+pub(crate) struct Odds {
     /// The request is lost.
     pub lost: u32,
     /// It happens, and the answer is lost.
@@ -92,7 +92,7 @@ impl World {
     }
 
     /// Sends a call. `meddle` is told in how much time it happens, before it does.
-    pub fn send<T: Send + 'static>(
+    pub(crate) fn send<T: Send + 'static>(
         &mut self,
         (odds, limit_ms): (Odds, u64),
         name: impl FnOnce() -> String,
@@ -135,7 +135,7 @@ impl World {
 }
 
 /// A call under way.
-pub struct Sent<T> {
+pub(crate) struct Sent<T> {
     slot: Arc<Mutex<Option<T>>>,
     is_heard: bool,
     until: Timestamp,
@@ -143,12 +143,12 @@ pub struct Sent<T> {
 
 impl<T> Sent<T> {
     /// Waits for the answer, or for the time at which there will be none.
-    pub fn answer(self, world: Shared) -> Answer<T> {
+    pub(crate) fn answer(self, world: Shared) -> Answer<T> {
         Answer { sent: self, world }
     }
 }
 
-pub struct Answer<T> {
+pub(crate) struct Answer<T> {
     sent: Sent<T>,
     world: Shared,
 }

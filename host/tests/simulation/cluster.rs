@@ -13,9 +13,9 @@ use crate::calls::{Lost, Sent};
 use crate::world::{Shared, World};
 
 /// The longest that a call to the cluster takes.
-pub const LIMIT_MS: u64 = 5_000;
+pub(crate) const LIMIT_MS: u64 = 5_000;
 
-pub struct Simulated {
+pub(crate) struct Simulated {
     pub world: Shared,
 }
 

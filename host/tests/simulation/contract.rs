@@ -60,7 +60,7 @@ fn named(name: &str) -> SchedulerName {
 }
 
 /// Runs the suite.
-pub fn check() -> Result<(), String> {
+pub(crate) fn check() -> Result<(), String> {
     let desired = Desired {
         scheduler: contract::scheduler(&named("c-any"), Vec::new()),
         version: Version::FIRST,

@@ -13,7 +13,7 @@ use crate::world::World;
 
 impl World {
     /// Puts everything that is to happen into the queue.
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.is_faulty = true;
         self.note_bounds();
         self.beat();
@@ -163,7 +163,7 @@ impl World {
     }
 
     /// The worst moment for a match to begin: while something is about to be done to the room.
-    pub fn tempt(&mut self, id: &RoomId, in_ms: u64) {
+    pub(crate) fn tempt(&mut self, id: &RoomId, in_ms: u64) {
         if !self.is_faulty || !self.chance(self.plan.temptation) {
             return;
         }

@@ -17,7 +17,7 @@ use crate::world::World;
 const SNAPSHOTS: usize = 12;
 
 #[derive(Default)]
-pub struct Ground {
+pub(crate) struct Ground {
     pub bodies: BTreeMap<RoomId, Body>,
     made: u32,
     is_exposed_apart: bool,
@@ -30,7 +30,7 @@ pub struct Ground {
 }
 
 /// A room's object and process.
-pub struct Body {
+pub(crate) struct Body {
     pub id: RoomId,
     pub uid: String,
     pub version: Version,
@@ -47,13 +47,13 @@ pub struct Body {
 
 /// Who a room is made for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Grounds {
+pub(crate) struct Grounds {
     pub scheduler: SchedulerName,
     pub program: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Life {
+pub(crate) enum Life {
     Pending,
     Running {
         since: Timestamp,
@@ -66,7 +66,7 @@ pub enum Life {
 }
 
 impl Body {
-    pub fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         matches!(self.life, Life::Running { .. })
     }
 
@@ -106,14 +106,14 @@ impl Body {
 }
 
 impl Ground {
-    pub fn new(is_exposed_apart: bool) -> Self {
+    pub(crate) fn new(is_exposed_apart: bool) -> Self {
         Self {
             is_exposed_apart,
             ..Self::default()
         }
     }
 
-    pub fn list(&self, scheduler: &SchedulerName) -> Vec<Object> {
+    pub(crate) fn list(&self, scheduler: &SchedulerName) -> Vec<Object> {
         let bodies = self.bodies.values();
         bodies
             .filter(|body| body.grounds.scheduler == *scheduler)
@@ -122,7 +122,7 @@ impl Ground {
     }
 
     /// A list as it was up to so many seconds ago.
-    pub fn old_list(&self, scheduler: &SchedulerName, seconds: usize) -> Vec<Object> {
+    pub(crate) fn old_list(&self, scheduler: &SchedulerName, seconds: usize) -> Vec<Object> {
         let back = self.snapshots.len().saturating_sub(1).min(seconds);
         let old = self.snapshots.get(self.snapshots.len().saturating_sub(1 + back));
         match old {
@@ -142,17 +142,17 @@ impl Ground {
             .push_back(self.bodies.values().map(Body::object).collect());
     }
 
-    pub fn nudges(&mut self, scheduler: &SchedulerName) -> Arc<Notify> {
+    pub(crate) fn nudges(&mut self, scheduler: &SchedulerName) -> Arc<Notify> {
         Arc::clone(self.nudges.entry(scheduler.clone()).or_default())
     }
 
     /// The body, if it is still the one of that uid.
-    pub fn body(&mut self, id: &RoomId, uid: &str) -> Option<&mut Body> {
+    pub(crate) fn body(&mut self, id: &RoomId, uid: &str) -> Option<&mut Body> {
         self.bodies.get_mut(id).filter(|body| body.uid == uid)
     }
 
     /// Bodies that exist and did not end.
-    pub fn living(&self) -> impl Iterator<Item = &Body> {
+    pub(crate) fn living(&self) -> impl Iterator<Item = &Body> {
         let bodies = self.bodies.values();
         bodies.filter(|body| !matches!(body.life, Life::Exited { .. }))
     }
@@ -160,12 +160,12 @@ impl Ground {
 
 impl World {
     /// Keeps what lists show, each second, for those that are stale.
-    pub fn keep_snapshots(&mut self) {
+    pub(crate) fn keep_snapshots(&mut self) {
         self.ground.keep_snapshot();
         self.after(1_000, World::keep_snapshots);
     }
 
-    pub fn create(&mut self, scheduler: &Scheduler, id: &RoomId, version: Version) {
+    pub(crate) fn create(&mut self, scheduler: &Scheduler, id: &RoomId, version: Version) {
         if self.ground.bodies.contains_key(id) {
             return;
         }
@@ -219,7 +219,7 @@ impl World {
         self.wake_up(id, uid);
     }
 
-    pub fn expose(&mut self, id: &RoomId) {
+    pub(crate) fn expose(&mut self, id: &RoomId) {
         if let Some(body) = self.ground.bodies.get_mut(id) {
             body.is_exposed = true;
             self.changed(id);
@@ -227,7 +227,7 @@ impl World {
     }
 
     /// Asks the room to end, and kills it after `grace`. What ended already is removed.
-    pub fn delete(&mut self, id: &RoomId, uid: &str, grace: Span) {
+    pub(crate) fn delete(&mut self, id: &RoomId, uid: &str, grace: Span) {
         let now = self.now();
         let kill_at = now + grace;
         let Some(body) = self.ground.body(id, uid) else {
@@ -270,7 +270,7 @@ impl World {
     }
 
     /// The room's process ends; its object goes with it if it was to be deleted.
-    pub fn exit(&mut self, id: &RoomId, uid: &str, code: i32, reason: &str) {
+    pub(crate) fn exit(&mut self, id: &RoomId, uid: &str, code: i32, reason: &str) {
         let at = self.now();
         let Some(body) = self.ground.body(id, uid) else {
             return;

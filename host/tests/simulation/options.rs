@@ -4,7 +4,7 @@ use crate::registry::Broken;
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
+pub(crate) enum Task {
     /// Everything that belongs to a test run.
     All,
     Seeds {
@@ -15,7 +15,7 @@ pub enum Task {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     pub task: Task,
     pub broken: Option<Broken>,
 }
@@ -23,7 +23,7 @@ pub struct Options {
 const USAGE: &str = "usage: [--seeds NUMBER [--from SEED] | --seed SEED] [--broken WAY]";
 
 impl Options {
-    pub fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+    pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut seeds, mut from, mut seed, mut broken) = (None, 0, None, None);
         while let Some(word) = words.next() {
             let mut number = || {

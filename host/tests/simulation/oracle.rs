@@ -19,7 +19,7 @@ use crate::world::World;
 
 /// Why a room was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Excuse {
+pub(crate) enum Excuse {
     /// Its process had ended.
     Ended,
     /// The scheduler was deleted by force, or its deletion took too long.
@@ -49,7 +49,7 @@ struct Stop {
 
 /// What the oracle remembers.
 #[derive(Default)]
-pub struct Oracle {
+pub(crate) struct Oracle {
     stops: BTreeMap<(RoomId, String), Stop>,
     /// Who was given the lease last.
     holder: Option<String>,
@@ -74,7 +74,7 @@ pub struct Oracle {
 
 impl Oracle {
     /// A fence was given out; answers what the process is told of it.
-    pub fn granted(&mut self, fence: Fence, holder: &str, broken: Option<Broken>, life: u32) -> Fence {
+    pub(crate) fn granted(&mut self, fence: Fence, holder: &str, broken: Option<Broken>, life: u32) -> Fence {
         let is_new = self.newest.as_ref() != Some(&fence);
         self.holder = Some(holder.to_owned());
         self.newest = Some(fence.clone());
@@ -96,7 +96,7 @@ impl Oracle {
     }
 
     /// The fence that the registry is shown for the one a process names.
-    pub fn real_fence(&self, fence: &Fence, broken: Option<Broken>) -> Fence {
+    pub(crate) fn real_fence(&self, fence: &Fence, broken: Option<Broken>) -> Fence {
         let token = match broken {
             Some(Broken::NoFence) => self.newest.as_ref().map(|newest| newest.token),
             Some(Broken::CounterOnlyToken) => self.by_count.get(&fence.token).copied(),
@@ -108,24 +108,24 @@ impl Oracle {
         }
     }
 
-    pub fn has_read(&mut self, holder: &str, now: Timestamp) {
+    pub(crate) fn has_read(&mut self, holder: &str, now: Timestamp) {
         self.read_at.insert(holder.to_owned(), now);
     }
 }
 
 impl World {
-    pub fn known(&self, id: &RoomId) -> Option<Room> {
+    pub(crate) fn known(&self, id: &RoomId) -> Option<Room> {
         let scheduler = self.scheduler();
         World::ask(&self.memory, |registry| registry.room(&scheduler, id)).ok()?
     }
 
-    pub fn all_known(&self) -> Vec<Room> {
+    pub(crate) fn all_known(&self) -> Vec<Room> {
         let scheduler = self.scheduler();
         World::ask(&self.memory, |registry| registry.rooms(&scheduler)).unwrap_or_default()
     }
 
     /// A fenced write was taken: it must be of whoever was given the lease last.
-    pub fn check_holder(&mut self, holder: &str) {
+    pub(crate) fn check_holder(&mut self, holder: &str) {
         if self.oracle.holder.as_deref() != Some(holder) {
             let newest = self.oracle.holder.clone().unwrap_or_default();
             self.break_promise(format!(
@@ -135,7 +135,7 @@ impl World {
     }
 
     /// What the registry has for the number of rooms wanted.
-    pub fn saved_wanted(&self) -> Option<u32> {
+    pub(crate) fn saved_wanted(&self) -> Option<u32> {
         let scheduler = self.scheduler();
         let changes = World::ask(&self.memory, |registry| {
             registry.changes(&scheduler, Cursor::START)
@@ -145,7 +145,7 @@ impl World {
     }
 
     /// Names were taken: never more rooms than the cap.
-    pub fn check_reservation(&mut self, holder: &str) {
+    pub(crate) fn check_reservation(&mut self, holder: &str) {
         let cap = self.plan.cap;
         let rooms = self.all_known();
         let live = rooms.iter().filter(|room| room.stage() != Stage::Gone).count();
@@ -156,7 +156,7 @@ impl World {
 
     /// A room was created: never more than the cap, but for creates that nobody waited for any more, and where lists
     /// hid rooms that were there, which the port forbids.
-    pub fn check_number(&mut self) {
+    pub(crate) fn check_number(&mut self) {
         if self.plan.stale_lists > 0 {
             return;
         }
@@ -169,7 +169,7 @@ impl World {
     }
 
     /// An act was done to a room that looked like this before.
-    pub fn check_act(&mut self, holder: &str, before: Option<Room>, act: &Act, recovering: bool) {
+    pub(crate) fn check_act(&mut self, holder: &str, before: Option<Room>, act: &Act, recovering: bool) {
         let Some(before) = before else { return };
         let id = before.id.clone();
         let forced = self.is_forced();
@@ -301,7 +301,7 @@ impl World {
     }
 
     /// A running room is about to be asked to end.
-    pub fn check_killing(&mut self, id: &RoomId) {
+    pub(crate) fn check_killing(&mut self, id: &RoomId) {
         let now = self.now();
         let Some(body) = self.ground.bodies.get(id) else {
             return;
@@ -343,7 +343,7 @@ impl World {
     }
 
     /// A decision: within the bounds, and every clamp written down.
-    pub fn check_record(&mut self, record: &Record) {
+    pub(crate) fn check_record(&mut self, record: &Record) {
         let decision = &record.decision;
         self.note(|| {
             format!(

@@ -19,7 +19,7 @@ use crate::registry::Broken;
 
 /// How often rooms misbehave, in thousandths of rooms.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Rooms {
+pub(crate) struct Rooms {
     pub rude: u32,
     pub stubborn: u32,
     pub mute: u32,
@@ -31,7 +31,7 @@ pub struct Rooms {
 
 /// How often rooms' requests go wrong, in thousandths.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Pings {
+pub(crate) struct Pings {
     pub lost: u32,
     pub late: u32,
     pub unanswered: u32,
@@ -40,7 +40,7 @@ pub struct Pings {
 
 /// How often processes go wrong, in thousandths of the calls that they wait for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Processes {
+pub(crate) struct Processes {
     /// The step is dropped, the process lives.
     pub dropped: u32,
     /// The process dies.
@@ -51,7 +51,7 @@ pub struct Processes {
 
 /// Single events of a seed's troubled time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// The registry loses everything; the cluster answers nobody for a while, so that rooms are adopted late.
     Loss { late_ms: u64 },
     /// No request of any room arrives.
@@ -70,7 +70,7 @@ pub enum Trouble {
 
 /// Everything about one seed that is decided before it begins.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub seed: u64,
     pub broken: Option<Broken>,
     pub workers: usize,
@@ -104,7 +104,7 @@ pub struct Plan {
 
 impl Plan {
     /// A world in which nothing goes wrong and rooms are as the cluster's contract wants them.
-    pub fn calm() -> Self {
+    pub(crate) fn calm() -> Self {
         Self {
             seed: 0,
             broken: None,
@@ -131,7 +131,7 @@ impl Plan {
     }
 
     /// What this seed is about, and the scheduler that it is about.
-    pub fn of(seed: u64, broken: Option<Broken>, policy: Option<&Policy>) -> (Self, Desired) {
+    pub(crate) fn of(seed: u64, broken: Option<Broken>, policy: Option<&Policy>) -> (Self, Desired) {
         let mut dice = Dice(StdRng::seed_from_u64(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
         let desired = dice.desired(policy);
         let workers = 2 + dice.to(2) as usize;
@@ -182,7 +182,7 @@ impl Plan {
         (plan, desired)
     }
 
-    pub fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         Settings {
             cap: u32::try_from(self.cap).unwrap_or(u32::MAX),
             deletion: self.deletion,
@@ -311,7 +311,7 @@ fn trigger() -> Trigger {
 }
 
 /// The same scheduler under a new version.
-pub fn changed(desired: &Desired, major: bool, min: u32) -> Arc<Desired> {
+pub(crate) fn changed(desired: &Desired, major: bool, min: u32) -> Arc<Desired> {
     let mut next = desired.clone();
     next.version = match major {
         true => desired.version.next_major(),

@@ -10,18 +10,18 @@ use maestro_engine::{Class, Compiler, Config, Engine, Limits, Policy, compile_ch
 const VERB: &str = "compile-policy";
 
 /// A loaded policy and the folder that its code was cached in.
-pub struct Shelf {
+pub(crate) struct Shelf {
     pub room: Policy,
     _cache: tempfile::TempDir,
 }
 
 /// Compiles and answers how that went, if that is what this program was called for.
-pub fn compile_if_asked() -> Option<ExitCode> {
+pub(crate) fn compile_if_asked() -> Option<ExitCode> {
     (std::env::args().nth(1).as_deref() == Some(VERB)).then(compile_child_main)
 }
 
 impl Shelf {
-    pub fn open() -> Result<Self, Box<dyn std::error::Error>> {
+    pub(crate) fn open() -> Result<Self, Box<dyn std::error::Error>> {
         let cache = tempfile::tempdir()?;
         let compiler = Compiler {
             program: std::env::current_exe()?,

@@ -20,7 +20,7 @@ const LIMIT_MS: u64 = 2_000;
 
 /// A rule that this registry does not keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
+pub(crate) enum Broken {
     /// An act is done on whatever revision the room has by now.
     NoCompareAndSet,
     /// Whatever token is named, it is taken for the newest.
@@ -34,7 +34,7 @@ pub enum Broken {
 }
 
 impl Broken {
-    pub const ALL: [Broken; 5] = [
+    pub(crate) const ALL: [Broken; 5] = [
         Self::NoCompareAndSet,
         Self::NoFence,
         Self::CounterOnlyToken,
@@ -42,7 +42,7 @@ impl Broken {
         Self::NoDrainConfirmation,
     ];
 
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::NoCompareAndSet => "no-compare-and-set",
             Self::NoFence => "no-fence",
@@ -54,7 +54,7 @@ impl Broken {
 }
 
 /// One process's line to the registry.
-pub struct Line {
+pub(crate) struct Line {
     pub world: Shared,
     /// The process's name among the holders of leases.
     pub holder: String,
@@ -107,7 +107,7 @@ impl Line {
 
 impl World {
     /// Does a fenced call, as faithfully as this registry keeps the fence.
-    pub fn under<T>(
+    pub(crate) fn under<T>(
         &mut self,
         fence: &Fence,
         holder: &str,

@@ -15,7 +15,7 @@ use crate::world::World;
 
 /// How a room behaves all its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Manners {
+pub(crate) struct Manners {
     pub start_ms: u64,
     pub ready_ms: u64,
     pub ping_ms: u64,
@@ -34,7 +34,7 @@ pub struct Manners {
 
 /// What a room knows, and what it is doing.
 #[derive(Clone, Debug)]
-pub struct Mind {
+pub(crate) struct Mind {
     pub manners: Manners,
     pub status: Option<Reported>,
     pub playing: Option<Match>,
@@ -52,31 +52,31 @@ pub struct Mind {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Match {
+pub(crate) struct Match {
     pub began: Timestamp,
     ends: Timestamp,
 }
 
 impl Mind {
-    pub fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.playing.is_some()
     }
 
     /// The witness clock's total when it was heard of last until `then`; `None` when it never was.
-    pub fn heard_until(&self, then: Timestamp) -> Option<Span> {
+    pub(crate) fn heard_until(&self, then: Timestamp) -> Option<Span> {
         let before = self.heard.iter().rev().find(|(at, _)| *at <= then);
         before.map(|(_, witnessed)| *witnessed)
     }
 
     /// A registry that lost everything has heard of nobody.
-    pub fn forget_heard(&mut self) {
+    pub(crate) fn forget_heard(&mut self) {
         self.heard.clear();
         self.taken = None;
     }
 }
 
 impl World {
-    pub fn new_mind(&mut self) -> Mind {
+    pub(crate) fn new_mind(&mut self) -> Mind {
         let odds = self.plan.rooms;
         let is_faulty = self.is_faulty;
         let mut is = |per_mille: u32| is_faulty && self.chance(per_mille);
@@ -121,7 +121,7 @@ impl World {
     }
 
     /// Its process begins.
-    pub fn wake_up(&mut self, id: &RoomId, uid: &str) {
+    pub(crate) fn wake_up(&mut self, id: &RoomId, uid: &str) {
         let Some(body) = self.ground.body(id, uid) else {
             return;
         };
@@ -286,7 +286,7 @@ impl World {
             && (mind.told_at.is_none() || !mind.manners.heeds_drain)
     }
 
-    pub fn begin_match(&mut self, id: &RoomId, uid: &str, why: &str) {
+    pub(crate) fn begin_match(&mut self, id: &RoomId, uid: &str, why: &str) {
         if !self.takes_match(id, uid) {
             return;
         }
@@ -324,7 +324,7 @@ impl World {
 
     // The end.
 
-    pub fn hear_sigterm(&mut self, id: &RoomId, uid: &str) {
+    pub(crate) fn hear_sigterm(&mut self, id: &RoomId, uid: &str) {
         let Some(body) = self.ground.body(id, uid) else {
             return;
         };

@@ -24,7 +24,7 @@ const STAY: Span = Span::from_secs(40);
 
 /// What came of a seed.
 #[derive(Debug, Default)]
-pub struct Run {
+pub(crate) struct Run {
     pub violation: Option<String>,
     pub trace: Vec<String>,
     pub figures: Figures,
@@ -32,7 +32,7 @@ pub struct Run {
 
 /// What happened, so that one can see whether much did.
 #[derive(Clone, Debug, Default)]
-pub struct Figures {
+pub(crate) struct Figures {
     pub calls: u64,
     pub scalings: u64,
     pub given_up: BTreeMap<Excuse, u64>,
@@ -41,7 +41,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    pub fn add(&mut self, other: &Figures) {
+    pub(crate) fn add(&mut self, other: &Figures) {
         self.calls += other.calls;
         self.scalings += other.scalings;
         self.virtual_ms += other.virtual_ms;
@@ -55,7 +55,7 @@ impl Figures {
 }
 
 /// Runs a seed.
-pub fn run(seed: u64, broken: Option<Broken>, policy: Option<&Policy>, traced: bool) -> Run {
+pub(crate) fn run(seed: u64, broken: Option<Broken>, policy: Option<&Policy>, traced: bool) -> Run {
     let (plan, desired) = Plan::of(seed, broken, policy);
     let trouble = Span::from_ms(plan.trouble_ms);
     let mut world = World::new(plan, Arc::new(desired), traced);

@@ -19,7 +19,7 @@ use crate::world::{Event, Shared, Signal, World};
 
 type Step = Pin<Box<dyn Future<Output = StepReport> + Send>>;
 
-pub struct Workers {
+pub(crate) struct Workers {
     world: Shared,
     slots: Vec<Slot>,
     woken: Arc<Woken>,
@@ -61,7 +61,7 @@ struct Slot {
 }
 
 impl Workers {
-    pub fn new(world: Shared) -> Self {
+    pub(crate) fn new(world: Shared) -> Self {
         let (number, skews) = {
             let world = world.lock().expect("one thread");
             (world.plan.workers, world.plan.skews.clone())
@@ -97,7 +97,7 @@ impl Workers {
 
     /// Lets one thing happen, and everything that follows from it at the same time. Answers whether there was one
     /// until then.
-    pub fn turn(&mut self, until: Timestamp) -> bool {
+    pub(crate) fn turn(&mut self, until: Timestamp) -> bool {
         let event = self.world.lock().expect("one thread").next(until);
         match event {
             None => return false,
@@ -115,7 +115,7 @@ impl Workers {
     }
 
     /// How many processes believe to hold the lease.
-    pub fn holding(&self) -> usize {
+    pub(crate) fn holding(&self) -> usize {
         self.slots.iter().filter(|slot| slot.is_holding).count()
     }
 

@@ -21,12 +21,12 @@ use crate::oracle::Oracle;
 use crate::plan::Plan;
 
 /// A world that port calls, rooms and loops look into in turn.
-pub type Shared = Arc<Mutex<World>>;
+pub(crate) type Shared = Arc<Mutex<World>>;
 
 /// Where virtual time begins.
 const BEGINNING: i64 = 1_700_000_000_000;
 
-pub enum Event {
+pub(crate) enum Event {
     /// A call's answer is due.
     Wake(Waker),
     Do(Box<dyn FnOnce(&mut World) + Send>),
@@ -34,7 +34,7 @@ pub enum Event {
 
 /// What an event asks of the loops, which live outside the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// Take a step, if that is still what is planned.
     Step { worker: usize, ticket: u64 },
     /// Something changed.
@@ -45,7 +45,7 @@ pub enum Signal {
     Restart { worker: usize },
 }
 
-pub struct World {
+pub(crate) struct World {
     pub plan: Plan,
     clock: Arc<AtomicI64>,
     queue: BTreeMap<(Timestamp, u64), Event>,
@@ -75,7 +75,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(plan: Plan, desired: Arc<Desired>, traced: bool) -> Self {
+    pub(crate) fn new(plan: Plan, desired: Arc<Desired>, traced: bool) -> Self {
         let clock = Arc::new(AtomicI64::new(BEGINNING));
         Self {
             memory: Arc::new(memory(&clock)),
@@ -101,35 +101,35 @@ impl World {
         }
     }
 
-    pub fn scheduler(&self) -> SchedulerName {
+    pub(crate) fn scheduler(&self) -> SchedulerName {
         self.desired.scheduler.name.clone()
     }
 
     // Time.
 
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_ms(self.clock.load(Ordering::Relaxed))
     }
 
     /// A clock that shows this world's time, `skew` milliseconds off.
-    pub fn clock(&self, skew: i64) -> Arc<dyn Fn() -> Timestamp + Send + Sync> {
+    pub(crate) fn clock(&self, skew: i64) -> Arc<dyn Fn() -> Timestamp + Send + Sync> {
         let clock = Arc::clone(&self.clock);
         Arc::new(move || Timestamp::from_ms(clock.load(Ordering::Relaxed) + skew))
     }
 
-    pub fn at(&mut self, at: Timestamp, event: Event) {
+    pub(crate) fn at(&mut self, at: Timestamp, event: Event) {
         self.planned += 1;
         let at = at.max(self.now());
         self.queue.insert((at, self.planned), event);
     }
 
-    pub fn after(&mut self, ms: u64, event: impl FnOnce(&mut World) + Send + 'static) {
+    pub(crate) fn after(&mut self, ms: u64, event: impl FnOnce(&mut World) + Send + 'static) {
         let at = self.now() + Span::from_ms(ms);
         self.at(at, Event::Do(Box::new(event)));
     }
 
     /// The next thing that happens until then; time moves to it, or to then if nothing does.
-    pub fn next(&mut self, until: Timestamp) -> Option<Event> {
+    pub(crate) fn next(&mut self, until: Timestamp) -> Option<Event> {
         let is_due = self
             .queue
             .first_key_value()
@@ -143,12 +143,12 @@ impl World {
         Some(event)
     }
 
-    pub fn signal_after(&mut self, ms: u64, signal: Signal) {
+    pub(crate) fn signal_after(&mut self, ms: u64, signal: Signal) {
         self.after(ms, move |world| world.signals.push(signal));
     }
 
     /// Tells the loops that something changed; a hint that may be lost.
-    pub fn nudge(&mut self, cluster: bool) {
+    pub(crate) fn nudge(&mut self, cluster: bool) {
         for worker in 0..self.plan.workers {
             if !self.is_faulty || !self.chance(200) {
                 self.signal_after(100, Signal::Nudge { worker, cluster });
@@ -159,19 +159,19 @@ impl World {
     // Chance.
 
     /// True so many times in a thousand.
-    pub fn chance(&mut self, per_mille: u32) -> bool {
+    pub(crate) fn chance(&mut self, per_mille: u32) -> bool {
         per_mille > 0 && self.random.random_ratio(per_mille.min(1_000), 1_000)
     }
 
     /// `low` to `high`, both included.
-    pub fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         self.random.random_range(low..=high.max(low))
     }
 
     // The registry.
 
     /// It loses everything.
-    pub fn lose_registry(&mut self) {
+    pub(crate) fn lose_registry(&mut self) {
         self.memory = Arc::new(memory(&self.clock));
         self.life += 1;
         self.epoch = None;
@@ -183,7 +183,7 @@ impl World {
     }
 
     /// A call of the in-process registry, which never waits.
-    pub fn ask<'a, T>(
+    pub(crate) fn ask<'a, T>(
         memory: &'a Memory,
         call: impl FnOnce(&'a dyn Registry) -> futures::future::BoxFuture<'a, T>,
     ) -> T {
@@ -191,7 +191,7 @@ impl World {
     }
 
     /// A heartbeat of the API, each second.
-    pub fn beat(&mut self) {
+    pub(crate) fn beat(&mut self) {
         if self.now() >= self.away_until {
             let memory = Arc::clone(&self.memory);
             World::ask(&memory, |registry| registry.beat()).expect("nothing can fail");
@@ -203,7 +203,7 @@ impl World {
 
     // What is told.
 
-    pub fn note(&mut self, line: impl FnOnce() -> String) {
+    pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
         let now = self.now().ms() - BEGINNING;
         if let Some(trace) = &mut self.trace {
             trace.push(format!("{:>10.3} s  {}", now as f64 / 1e3, line()));
@@ -211,16 +211,16 @@ impl World {
     }
 
     /// A promise was broken; the first one counts.
-    pub fn break_promise(&mut self, what: String) {
+    pub(crate) fn break_promise(&mut self, what: String) {
         self.note(|| format!("VIOLATION: {what}"));
         self.violation.get_or_insert(what);
     }
 
-    pub fn violation(&self) -> Option<&str> {
+    pub(crate) fn violation(&self) -> Option<&str> {
         self.violation.as_deref()
     }
 
-    pub fn take_trace(&mut self) -> Vec<String> {
+    pub(crate) fn take_trace(&mut self) -> Vec<String> {
         self.trace.take().unwrap_or_default()
     }
 }
