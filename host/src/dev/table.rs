@@ -163,7 +163,6 @@ mod tests {
             url: "http://127.0.0.1:8080".into(),
             schedulers,
             try_next: "maestro-cli explain hello".into(),
-            ..View::default()
         }
     }
 

@@ -367,7 +367,7 @@ impl World {
             number = Some(clamp.to);
         }
         if number.is_some_and(|number| number != decision.wanted) {
-            return self.break_promise(format!(
+            self.break_promise(format!(
                 "the clamps {:?} lead elsewhere than to {}",
                 decision.clamps, decision.wanted
             ));
