@@ -19,7 +19,13 @@ pub(super) fn explain(client: &Client, format: Format, explain: &Explain) -> Res
     // The newest one is what a reader's eye should end on.
     page.decisions.reverse();
     if page.decisions.is_empty() && format == Format::Table {
-        eprintln!("no decision yet; the first one follows the first rooms within seconds");
+        eprintln!(
+            "{}",
+            match explain.changes {
+                true => "no decision has changed the number yet; without --changes the others are shown too",
+                false => "no decision yet; the first one comes within seconds",
+            }
+        );
         return Ok(());
     }
     output::show(format, &page.decisions, |decisions| {

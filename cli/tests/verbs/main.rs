@@ -1,7 +1,11 @@
 //! Each verb against a running Maestro: what it prints for people and for programs, and its exit code.
 //!
 //! The real `maestro dev` runs beside, on a free port of this machine, and ends with its test.
-#![expect(clippy::unwrap_used, reason = "a test stops where it can't go on")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops where it can't go on"
+)]
 
 mod beside;
 
@@ -52,7 +56,7 @@ fn schedulers_are_created_changed_and_deleted() {
 
     let same = dev.ok(&["update", &arena]);
     assert_eq!(same, "arena: nothing changed, it stays v1.0\n");
-    let changed = dev.file("arena.yaml", &ARENA.replace("max: 6", "max: 5"));
+    let changed = dev.file("arena.yaml", ARENA.replace("max: 6", "max: 5"));
     let updated = dev.json(&["update", &changed]);
     assert_eq!(
         (&updated[0]["schedulers"][0], &updated[0]["version"]),
@@ -123,6 +127,13 @@ fn decisions_are_explained() {
     dev.ok(&["create", &dev.file("arena.yaml", ARENA)]);
     dev.ok(&["scale", "arena", "-r", "5"]);
     dev.ok(&["scale", "arena", "-r", "2"]);
+    eventually("both decisions", PATIENCE, || {
+        (dev.json(&["explain", "arena", "--changes", "-n", "2"])
+            .as_array()?
+            .len()
+            == 2)
+            .then_some(())
+    });
     let told = dev.ok(&["explain", "arena", "--changes", "-n", "2"]);
     let (up, down) = told.split_once("\n\n").unwrap();
     assert!(up.contains("Scaled up from 2 to 5 rooms by hand."), "{told}");

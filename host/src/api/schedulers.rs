@@ -331,10 +331,12 @@ pub(super) async fn scale(
             format!("expected one of `scaleup`, `scaledown` and `replicas` with a whole number: {error}");
         Problem::new(Kind::Invalid, "invalid request to scale", description)
     })?;
-    let look = look(&api, &entry).await?;
     let autoscaling = &entry.scheduler.autoscaling;
     let name = &entry.scheduler.name;
-    let before = match asked_before(&api, name).await? {
+    // Before the look: a request that is carried out in between is then in the state that is looked at.
+    let asked_before = asked_before(&api, name).await?;
+    let look = look(&api, &entry).await?;
+    let before = match asked_before {
         Some(wanted) => wanted,
         None => look.state.as_ref().map_or(autoscaling.min, |state| state.wanted),
     };
