@@ -84,7 +84,7 @@ impl App {
         let key = blocking(move || prepare(&folder)).await?;
         let store = Store::open(&settings.data.join("maestro.db")).await?;
         let wall = clock::system();
-        let registry: Arc<dyn Registry> = Arc::new(Memory::new(Arc::clone(&wall)));
+        let registry: Arc<dyn Registry> = Arc::new(Memory::new(monotonic()));
         let (local, config) = (local_config(&settings), engine_config(&settings));
         let cluster = Arc::new(blocking(move || Local::new(local)).await?);
         let engine = blocking(move || Engine::new(config)).await?;

@@ -141,10 +141,11 @@ impl Session {
 
     /// Runs until a signal or a failure; then ends rooms gracefully, or at once on a second signal.
     async fn run(self, signals: &mut Signals) -> Result<()> {
-        let failed = self.app.acting.stop_token();
+        let (acting, serving) = (self.app.acting.stop_token(), self.app.serving.stop_token());
         tokio::select! {
             () = signals.next() => tracing::info!("ending the rooms; once more to end them at once"),
-            () = failed.cancelled() => {}
+            () = acting.cancelled() => {}
+            () = serving.cancelled() => {}
         }
         tokio::select! {
             ended = self.app.shutdown(Ending::Graceful) => return ended,

@@ -87,7 +87,7 @@ pub enum Rule {
         /// The triggers concerned.
         triggers: Vec<String>,
     },
-    /// No scaling down while the registry is recovering.
+    /// No scaling by votes while the registry is recovering: what rooms are used for is not known yet.
     Recovering,
     /// At most this many more or fewer in one step.
     StepLimit {

@@ -135,6 +135,9 @@ pub fn because(clamp: &Clamp) -> String {
                 joined(triggers)
             )
         }
+        Rule::Recovering if clamp.from > to => {
+            "no room is added on a vote before all running rooms have reported".to_owned()
+        }
         Rule::Recovering => "no room is taken away before all running rooms have reported".to_owned(),
         Rule::StepLimit { limit } if clamp.from < to => {
             format!("one step takes away at most {}", rooms_of(*limit))

@@ -151,7 +151,9 @@ impl Number {
         if !triggers.is_empty() {
             self.clamp(Rule::NoTrust { triggers }, input.before);
         }
-        if self.value < input.before && input.recovering {
+        // Adopted rooms count as occupied until they report, so that a use of 100 % means nothing: a vote up on it
+        // would build a second fleet.
+        if self.value != input.before && input.recovering {
             self.clamp(Rule::Recovering, input.before);
         }
     }
