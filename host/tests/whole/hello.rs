@@ -51,14 +51,13 @@ fn occupancy_scales_up_and_down_and_no_occupied_room_is_ended() {
     let up = eventually("the room policy asks for more", PATIENCE, || {
         Some(wanted(&dev)).filter(|n| *n > 2)
     });
-    let told = dev.cli_ok(&["explain", "arena", "--changes", "-n", "3"]);
-    assert!(
-        told.contains("up[0]") || told.contains("room"),
-        "the explanation names no trigger:\n{told}"
-    );
-    assert!(
-        told.contains(&up.to_string()),
-        "the explanation lacks the number {up}:\n{told}"
+    eventually(
+        "the explanation names the trigger and the number",
+        PATIENCE,
+        || {
+            let told = dev.cli_ok(&["explain", "arena", "--changes", "-n", "3"]);
+            (told.contains("up[0]") && told.contains(&up.to_string())).then_some(())
+        },
     );
     eventually("the new rooms are ready", PATIENCE, || {
         (dev.in_state("arena", "ready").len() as u64 + 2 >= up).then_some(())
@@ -83,10 +82,13 @@ fn occupancy_scales_up_and_down_and_no_occupied_room_is_ended() {
         "a room in a match is gone:\n{}",
         dev.log()
     );
-    let told = dev.cli_ok(&["explain", "arena", "-n", "20"]);
-    assert!(
-        told.contains("40"),
-        "the explanation of the scale-down lacks its figures:\n{told}"
+    eventually(
+        "the explanation of the scale-down has its figures",
+        PATIENCE,
+        || {
+            let told = dev.cli_ok(&["explain", "arena", "-n", "20"]);
+            told.contains("40").then_some(())
+        },
     );
 
     let url = dev.url.clone();
