@@ -74,9 +74,11 @@ pub trait Registry: Send + Sync {
 
     // What the holder of the lease does; refused with [`Error::Fenced`] under a token that is not the newest.
 
-    /// Rooms changed or removed since `since`, and the scheduler's small state. [`Cursor::START`] reads everything,
+    /// Rooms changed or removed since `since`, and how the scheduler stands. [`Cursor::START`] reads everything,
     /// and so does a cursor that is too old, or of before a loss. Not fenced: reading harms nobody.
     async fn changes(&self, scheduler: &SchedulerName, since: Cursor) -> Result<Changes, Error>;
+    /// The scheduler's whole state, as its holder left it; `None` when there is none yet, or it was lost.
+    async fn state(&self, scheduler: &SchedulerName) -> Result<Option<State>, Error>;
     /// Takes names for new rooms, in this order, while fewer than `most` rooms are known that are not gone; those
     /// that are left over are not taken. A name that exists already is left as it is. The bound holds here because
     /// a call that was given up may still happen, after the same was asked for again.
@@ -188,8 +190,17 @@ pub struct Changes {
     pub witness: Witness,
     /// When the present epoch was written; `None` while recovering.
     pub epoch: Option<Timestamp>,
-    /// The scheduler's small state; `None` when there is none yet, or it was lost.
-    pub state: Option<State>,
+    /// How the scheduler stands; `None` when nothing was stored yet, or it was lost.
+    pub standing: Option<Standing>,
+}
+
+/// The part of a scheduler's state that readers ask for all the time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// A is brought to this.
+    pub wanted: u32,
+    /// When `wanted` was last moved by a vote or by hand.
+    pub scaled_at: Option<Timestamp>,
 }
 
 /// What the holder keeps for its successor.
@@ -203,6 +214,16 @@ pub struct State {
     pub policies: std::collections::BTreeMap<String, Vec<u8>>,
     /// The past.
     pub window: Window,
+}
+
+impl State {
+    /// How the scheduler stands.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            wanted: self.wanted,
+            scaled_at: self.scaled_at,
+        }
+    }
 }
 
 /// A change of one room that names the revision it was decided on.
@@ -221,6 +242,9 @@ pub enum Act {
     ExpireAllocation,
     /// End it.
     Stop {
+        /// Set where silence is the reason: the witness clock's total at the last sign of life. One that came since
+        /// refuses the act.
+        unheard_since: Option<Span>,
         /// Why.
         reason: String,
     },

@@ -108,7 +108,7 @@ async fn one_unreadable_document_keeps_no_other_scheduler_from_its_loop() {
         loop {
             ticks.tick().await;
             let pong = registry.changes(&name("pong"), Cursor::START).await.unwrap();
-            if pong.state.is_some() {
+            if pong.standing.is_some() {
                 return;
             }
         }
@@ -116,6 +116,6 @@ async fn one_unreadable_document_keeps_no_other_scheduler_from_its_loop() {
     let decided = tokio::time::timeout(Duration::from_secs(30), decided).await;
     assert!(decided.is_ok(), "the loop of pong never began");
     let broken = registry.changes(&name("broken"), Cursor::START).await.unwrap();
-    assert_eq!(broken.state, None);
+    assert_eq!(broken.standing, None);
     tasks.stop(Duration::from_secs(30)).await.unwrap();
 }

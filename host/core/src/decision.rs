@@ -107,6 +107,8 @@ pub enum Rule {
     Max,
     /// Never above the installation's cap.
     Cap,
+    /// No room is wanted: the scheduler is being deleted. Stands alone, and is said even where none was wanted before.
+    Deleted,
 }
 
 /// One decision.
@@ -185,7 +187,8 @@ impl Rule {
             | Self::Busy
             | Self::Min
             | Self::Max
-            | Self::Cap => self.clone(),
+            | Self::Cap
+            | Self::Deleted => self.clone(),
         }
     }
 }

@@ -155,6 +155,7 @@ pub fn because(clamp: &Clamp) -> String {
         },
         Rule::Min => format!("the scheduler's minimum is {to}"),
         Rule::Max => format!("the scheduler's maximum is {to}"),
+        Rule::Deleted => "the scheduler is being deleted".to_owned(),
         Rule::Cap => format!("this installation allows a scheduler at most {}", rooms_of(to)),
     }
 }

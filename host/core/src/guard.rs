@@ -142,13 +142,10 @@ impl Number {
         }
     }
 
-    /// Step 3: no scaling down on doubtful figures.
+    /// Step 3: no scaling down on doubtful figures, none at all on lost ones.
     fn trust(&mut self, input: &Input) {
-        if self.value >= input.before {
-            return;
-        }
         let triggers = votes::untrusted(input.ballots, input.now);
-        if !triggers.is_empty() {
+        if self.value < input.before && !triggers.is_empty() {
             self.clamp(Rule::NoTrust { triggers }, input.before);
         }
         // Adopted rooms count as occupied until they report, so that a use of 100 % means nothing: a vote up on it

@@ -13,7 +13,7 @@ use crate::deadlines::Watch;
 use crate::names::{RoomId, Version};
 use crate::rollout::Share;
 use crate::room::{Revision, Room};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// What a plan is made from.
 #[derive(Clone, Debug)]
@@ -124,6 +124,9 @@ pub enum Action {
         room: RoomId,
         /// What it was decided on.
         revision: Revision,
+        /// Set where silence is the reason: the witness clock's total at the last sign of life. One that came
+        /// since takes the reason away.
+        unheard_since: Option<Span>,
         /// Why, for people.
         reason: String,
     },

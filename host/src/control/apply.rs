@@ -38,7 +38,6 @@ pub(super) enum Task {
     Create(RoomId, Revision),
     Expose(RoomId),
     Act(RoomId, Revision, Act),
-    Stop(RoomId, Revision, String),
     Delete(RoomId),
 }
 
@@ -51,6 +50,8 @@ pub(super) enum Effect {
     Skipped,
     /// A room could not be created.
     NotCreated(cluster::Error),
+    /// A room was made reachable.
+    Exposed(RoomId),
     /// A deletion was asked for.
     Deleted(RoomId, Result<(), cluster::Error>),
     /// The registry refused or did not answer.
@@ -110,8 +111,16 @@ pub(super) fn tasks(actions: Vec<Action>, mut names: impl FnMut() -> RoomId) -> 
         Action::Stop {
             room,
             revision,
+            unheard_since,
             reason,
-        } => Task::Stop(room, revision, reason),
+        } => Task::Act(
+            room,
+            revision,
+            Act::Stop {
+                unheard_since,
+                reason,
+            },
+        ),
         Action::Delete { room } => Task::Delete(room),
         Action::Forget { room, revision, .. } => Task::Act(room, revision, Act::Forget),
     };
@@ -147,13 +156,11 @@ impl Hands<'_> {
             }
             Task::Create(room, revision) => self.create(room, revision).await,
             Task::Expose(room) => self.expose(room).await,
-            Task::Act(room, revision, act) => match self.act(&room, revision, act).await {
-                Ok(_) => Effect::Done,
-                Err(effect) => effect,
-            },
-            Task::Stop(room, revision, reason) => {
-                match self.act(&room, revision, Act::Stop { reason }).await {
-                    Ok(_) => self.delete(room).await,
+            Task::Act(room, revision, act) => {
+                let is_stop = matches!(act, Act::Stop { .. });
+                match self.act(&room, revision, act).await {
+                    Ok(_) if is_stop => self.delete(room).await,
+                    Ok(_) => Effect::Done,
                     Err(effect) => effect,
                 }
             }
@@ -223,7 +230,7 @@ impl Hands<'_> {
             return Effect::Skipped;
         }
         match self.deps.cluster.expose(&self.desired.scheduler, &room).await {
-            Ok(()) => Effect::Done,
+            Ok(()) => Effect::Exposed(room),
             Err(error) => Effect::Failed(Error::cluster("expose a room")(error)),
         }
     }
@@ -268,7 +275,9 @@ impl Control {
         let needs_list = |task: &Task| match task {
             // What was created is to be seen running soon, even when the cluster's hint is lost.
             Task::Create(..) => true,
-            Task::Stop(room, ..) | Task::Delete(room) => !self.view.objects.contains_key(room),
+            Task::Act(room, _, Act::Stop { .. }) | Task::Delete(room) => {
+                !self.view.objects.contains_key(room)
+            }
             Task::Reserve(_) | Task::Expose(_) | Task::Act(..) => false,
         };
         if tasks.iter().any(needs_list) {
@@ -289,6 +298,10 @@ impl Control {
             match effect {
                 Effect::Done => acted = true,
                 Effect::Skipped => {}
+                Effect::Exposed(room) => {
+                    acted = true;
+                    self.view.note_exposed(&room);
+                }
                 Effect::NotCreated(error) => {
                     if error.is_retryable() {
                         self.doubt_until = Some(now + self.deps.settings.cluster_timeout.times(2));

@@ -134,7 +134,7 @@ impl Control {
             counts,
             cap: self.deps.settings.cap,
             mass_silence,
-            recovering: self.recovery.is_on(),
+            recovering: self.is_in_the_dark(),
             now,
             creation: held.zip(self.creation.reason().map(str::to_owned)),
         }

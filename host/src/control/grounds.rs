@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use maestro_core::decision::{Actor, Counts, Decision};
+use maestro_core::decision::{Actor, Clamp, Counts, Decision, Rule};
 use maestro_core::explain::{self, Outlook};
 use maestro_core::guard::{self, Bounds, Ruling};
 use maestro_core::time::Timestamp;
@@ -40,7 +40,7 @@ impl Grounds {
     /// Rules on votes.
     pub(super) fn rule(&self, ballots: &[Ballot], state: &State) -> Ruling {
         if self.desired.deleting.is_some() {
-            return nothing_wanted();
+            return nothing_wanted(state.wanted);
         }
         guard::rule(&self.input(ballots, state))
     }
@@ -99,11 +99,15 @@ impl Grounds {
 }
 
 /// A scheduler that is being deleted wants no room, whatever its policies say.
-fn nothing_wanted() -> Ruling {
+fn nothing_wanted(before: u32) -> Ruling {
     Ruling {
         wanted: 0,
         winner: None,
-        clamps: Vec::new(),
+        clamps: vec![Clamp {
+            rule: Rule::Deleted,
+            from: before,
+            to: 0,
+        }],
         scaled: false,
     }
 }

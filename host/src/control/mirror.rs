@@ -11,7 +11,7 @@ use maestro_core::room::Room;
 use maestro_core::time::Timestamp;
 
 use super::Error;
-use crate::registry::{Changes, Cursor, Registry, State};
+use crate::registry::{Changes, Cursor, Registry};
 
 /// What the registry holds of one scheduler.
 #[derive(Debug)]
@@ -24,8 +24,8 @@ pub(super) struct Mirror {
     pub(super) witness: Witness,
     /// When the present epoch was written; `None` while recovering.
     pub(super) epoch: Option<Timestamp>,
-    /// The state as stored; the holder's own copy is newer.
-    pub(super) state: Option<State>,
+    /// Whether the registry has a state of this scheduler's.
+    pub(super) has_state: bool,
     cursor: Cursor,
 }
 
@@ -36,7 +36,7 @@ impl Mirror {
             now: Timestamp::default(),
             witness: Witness::default(),
             epoch: None,
-            state: None,
+            has_state: false,
             cursor: Cursor::START,
         }
     }
@@ -76,6 +76,6 @@ impl Mirror {
         self.now = changes.now;
         self.witness = changes.witness;
         self.epoch = changes.epoch;
-        self.state = changes.state;
+        self.has_state = changes.standing.is_some();
     }
 }

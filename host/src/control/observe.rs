@@ -92,6 +92,14 @@ impl View {
         self.listed_at = None;
     }
 
+    /// Takes down that a room was made reachable, and asks for a list that shows where.
+    pub(super) fn note_exposed(&mut self, room: &RoomId) {
+        if let Some(object) = self.objects.get_mut(room) {
+            object.exposed = true;
+        }
+        self.nudge();
+    }
+
     /// When the next list is due.
     pub(super) fn next_at(&self) -> Timestamp {
         match (self.listed_at, self.nudged) {

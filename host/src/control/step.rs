@@ -79,7 +79,7 @@ impl Control {
         };
         self.refresh().await?;
         self.look(&fence, now).await?;
-        if !self.restore() {
+        if !self.restore().await? {
             return Ok(false);
         }
         self.measure_usage(now).await;
@@ -129,7 +129,7 @@ impl Control {
     pub(super) async fn refresh(&mut self) -> Result<(), Error> {
         let name = &self.desired.scheduler.name;
         self.mirror.refresh(&*self.deps.registry, name).await?;
-        let was_lost = self.has_saved && self.mirror.state.is_none();
+        let was_lost = self.has_saved && !self.mirror.has_state;
         if self.recovery.note(self.mirror.epoch, was_lost, self.mirror.now) {
             // What the last list showed may be older than the loss.
             self.view.distrust();
@@ -167,17 +167,19 @@ impl Control {
     }
 
     /// Makes sure that there is a state; without one in the registry it takes a list of the cluster.
-    fn restore(&mut self) -> bool {
+    async fn restore(&mut self) -> Result<bool, Error> {
         if self.state.is_some() {
-            return true;
+            return Ok(true);
         }
-        if let Some(state) = self.mirror.state.clone() {
-            self.state = Some(state);
+        if self.mirror.has_state {
+            let state = self.deps.registry.state(&self.desired.scheduler.name).await;
+            self.state = state.map_err(Error::registry("read the scheduler's state"))?;
+            // Lost between the two readings: the next step notices.
             (self.is_saved, self.has_saved) = (true, true);
-            return true;
+            return Ok(self.state.is_some());
         }
         if self.view.begun.is_none() {
-            return false;
+            return Ok(false);
         }
         let is_running = |phase: &Phase| matches!(phase, Phase::Running { .. });
         let running = self.mirror.rooms.values().filter(|room| is_running(&room.phase));
@@ -188,7 +190,7 @@ impl Control {
             wanted: wanted.max(least),
             ..State::default()
         });
-        true
+        Ok(true)
     }
 
     async fn save(&mut self, fence: &Fence) -> Result<(), Error> {
@@ -203,15 +205,25 @@ impl Control {
     }
 
     async fn end_recovery(&mut self, fence: &Fence) -> Result<bool, Error> {
-        let deadlines = &self.desired.scheduler.deadlines;
-        let now = self.mirror.now;
-        let rooms = self.mirror.rooms.values();
-        if !self.recovery.may_end(self.view.begun, rooms, deadlines, now) {
+        if !self.may_end_recovery() {
             return Ok(false);
         }
-        let written = self.deps.registry.set_epoch(fence, Some(now)).await;
+        let written = self.deps.registry.set_epoch(fence, Some(self.mirror.now)).await;
         written.map_err(Error::registry("end the recovery"))?;
         Ok(true)
+    }
+
+    fn may_end_recovery(&self) -> bool {
+        let deadlines = &self.desired.scheduler.deadlines;
+        let rooms = self.mirror.rooms.values();
+        self.recovery
+            .may_end(self.view.begun, rooms, deadlines, self.mirror.now)
+    }
+
+    /// Whether what rooms do is not known yet. It is in the very step that ends the recovery, and always was of a
+    /// scheduler that never had a room.
+    pub(super) fn is_in_the_dark(&self) -> bool {
+        self.recovery.is_on() && !self.may_end_recovery()
     }
 
     pub(super) fn sampling(&self) -> Sampling {
@@ -252,7 +264,8 @@ impl Control {
                 .any(measure::is_usage)
                 .then(|| self.meter.usage_at()),
             self.deletions.next_at(now),
-            self.doubt_until.filter(|_| desired.deleting.is_some()),
+            self.doubt_until
+                .filter(|until| desired.deleting.is_some() && *until > now),
         ];
         let registrys = [
             Some(measure::sample_at(&state.window, &sample, sampling)),

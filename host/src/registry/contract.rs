@@ -220,6 +220,7 @@ fn drain() -> Act {
 
 fn stop() -> Act {
     Act::Stop {
+        unheard_since: None,
         reason: "only 1 room is wanted".to_owned(),
     }
 }

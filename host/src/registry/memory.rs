@@ -170,6 +170,10 @@ impl Registry for Memory {
         Ok(changes.unwrap_or_else(nothing))
     }
 
+    async fn state(&self, scheduler: &SchedulerName) -> Result<Option<State>, Error> {
+        Ok(self.with(scheduler, |ledger, _| ledger.state()).flatten())
+    }
+
     async fn reserve(&self, fence: &Fence, rooms: &[(RoomId, Version)], most: u32) -> Result<(), Error> {
         self.fenced(fence, |ledger, at| ledger.reserve(rooms, most, at))
     }

@@ -234,7 +234,8 @@ fn clamp_key(clamp: &Clamp) -> String {
         | Rule::Busy
         | Rule::Min
         | Rule::Max
-        | Rule::Cap) => format!("{rule:?}"),
+        | Rule::Cap
+        | Rule::Deleted) => format!("{rule:?}"),
     };
     format!("{rule} {} {}", clamp.from, clamp.to)
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use futures::FutureExt;
 use maestro::control::{Command, Desired, Scale};
-use maestro::registry::{Cursor, Registry};
+use maestro::registry::Registry;
 use maestro_core::decision::{Decision, Rule};
 use maestro_core::names::PolicyName;
 use maestro_core::report::Reported;
@@ -242,8 +242,8 @@ fn what_a_policy_remembers_is_kept_for_its_next_time_and_for_a_successor() {
     add(&mut wanted, Direction::Down, sample(WANTS_NONE), "{}");
     let mut world = settled(wanted, 1);
     let remembered = |world: &World| {
-        let changes = run(world.registry.changes(&name(), Cursor::START)).unwrap();
-        changes.state.unwrap().policies["policies[0]"][0]
+        let state = run(world.registry.state(&name())).unwrap();
+        state.unwrap().policies["policies[0]"][0]
     };
     let first = remembered(&world);
     world.live(30);

@@ -220,7 +220,8 @@ impl World {
     }
 
     pub(crate) fn expose(&mut self, id: &RoomId) {
-        if let Some(body) = self.ground.bodies.get_mut(id) {
+        let body = self.ground.bodies.get_mut(id);
+        if let Some(body) = body.filter(|body| !body.is_exposed) {
             body.is_exposed = true;
             self.changed(id);
         }
@@ -252,8 +253,8 @@ impl World {
             let (id, uid) = (id.clone(), uid.to_owned());
             self.after(grace.ms(), move |world| world.kill(&id, &uid));
         }
-        self.changed(id);
         if is_first {
+            self.changed(id);
             self.hear_sigterm(id, uid);
         }
     }

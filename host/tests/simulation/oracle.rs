@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use maestro::control::Record;
 use maestro::registry::{Act, Cursor, Fence};
+use maestro_core::decision::Rule;
 use maestro_core::names::{RoomId, Version};
 use maestro_core::report::Reported;
 use maestro_core::room::{Intent, Origin, Phase, Room, Stage};
@@ -141,15 +142,19 @@ impl World {
             registry.changes(&scheduler, Cursor::START)
         })
         .ok()?;
-        changes.state.map(|state| state.wanted)
+        changes.standing.map(|standing| standing.wanted)
     }
 
-    /// Names were taken: never more rooms than the cap.
-    pub(crate) fn check_reservation(&mut self, holder: &str) {
-        let cap = self.plan.cap;
+    /// Rooms that the registry knows and that are not gone.
+    pub(crate) fn live(&self) -> usize {
         let rooms = self.all_known();
-        let live = rooms.iter().filter(|room| room.stage() != Stage::Gone).count();
-        if live > cap {
+        rooms.iter().filter(|room| room.stage() != Stage::Gone).count()
+    }
+
+    /// Names were asked for: none is taken above the cap. More than that may have been adopted.
+    pub(crate) fn check_reservation(&mut self, holder: &str, before: usize) {
+        let (live, cap) = (self.live(), self.plan.cap);
+        if live > cap.max(before) {
             self.break_promise(format!("{holder} reserved up to {live} rooms; the cap is {cap}"));
         }
     }
@@ -177,7 +182,7 @@ impl World {
             Act::Drain { .. } if recovering && !forced => {
                 self.break_promise(format!("{id} was asked to leave while recovering"));
             }
-            Act::Stop { reason } => {
+            Act::Stop { reason, .. } => {
                 let Some(excuse) = self.excuse(holder, &before, forced) else {
                     let facts = format!("{:?}, {:?}", before.intent, before.reports);
                     return self
@@ -361,7 +366,8 @@ impl World {
         }
         let mut number = decision.clamps.first().map(|clamp| clamp.from);
         for clamp in &decision.clamps {
-            if number != Some(clamp.from) || clamp.from == clamp.to {
+            let is_idle = clamp.from == clamp.to && clamp.rule != Rule::Deleted;
+            if number != Some(clamp.from) || is_idle {
                 return self.break_promise(format!("clamps don't follow each other: {:?}", decision.clamps));
             }
             number = Some(clamp.to);

@@ -275,17 +275,30 @@ impl Registry for Line {
         .await
     }
 
+    async fn state(&self, scheduler: &SchedulerName) -> Answer<Option<State>> {
+        let scheduler = scheduler.clone();
+        self.call(
+            || "state".to_owned(),
+            move |world| {
+                let memory = Arc::clone(&world.memory);
+                World::ask(&memory, |registry| registry.state(&scheduler))
+            },
+        )
+        .await
+    }
+
     async fn reserve(&self, fence: &Fence, rooms: &[(RoomId, Version)], most: u32) -> Answer<()> {
         let (fence, holder, rooms) = (fence.clone(), self.holder.clone(), rooms.to_vec());
         let name = format!("reserve {} rooms", rooms.len());
         self.call(
             || name,
             move |world| {
+                let before = world.live();
                 let answer = world.under(&fence, &holder, move |registry, fence| {
                     Box::pin(async move { registry.reserve(fence, &rooms, most).await })
                 });
                 if answer.is_ok() {
-                    world.check_reservation(&holder);
+                    world.check_reservation(&holder, before);
                 }
                 answer
             },

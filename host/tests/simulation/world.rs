@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
 use maestro::control::{Command, Desired};
-use maestro::registry::{Memory, Registry};
+use maestro::registry::{Memory, NUDGE_SPACING, Registry};
 use maestro_core::deadlines::Witness;
 use maestro_core::names::SchedulerName;
 use maestro_core::time::{Span, Timestamp};
@@ -67,11 +67,16 @@ pub(crate) struct World {
     pub desired: Arc<Desired>,
     pub commands: Vec<Command>,
     pub signals: Vec<Signal>,
+    /// Nudges on their way, by worker, and whether one of them tells of the cluster: changes that come together wake
+    /// a loop once.
+    nudges: BTreeMap<usize, bool>,
     pub oracle: Oracle,
     trace: Option<Vec<String>>,
     violation: Option<String>,
     /// Calls of ports so far.
     pub calls: u64,
+    /// Events so far.
+    pub events: u64,
 }
 
 impl World {
@@ -93,10 +98,12 @@ impl World {
             desired,
             commands: Vec::new(),
             signals: Vec::new(),
+            nudges: BTreeMap::new(),
             oracle: Oracle::default(),
             trace: traced.then(Vec::new),
             violation: None,
             calls: 0,
+            events: 0,
             plan,
         }
     }
@@ -150,9 +157,20 @@ impl World {
     /// Tells the loops that something changed; a hint that may be lost.
     pub(crate) fn nudge(&mut self, cluster: bool) {
         for worker in 0..self.plan.workers {
-            if !self.is_faulty || !self.chance(200) {
-                self.signal_after(100, Signal::Nudge { worker, cluster });
+            if self.is_faulty && self.chance(200) {
+                continue;
             }
+            let before = self.nudges.get(&worker).copied();
+            self.nudges.insert(worker, cluster || before == Some(true));
+            if before.is_none() {
+                self.after(NUDGE_SPACING.ms(), move |world| world.wake(worker));
+            }
+        }
+    }
+
+    fn wake(&mut self, worker: usize) {
+        if let Some(cluster) = self.nudges.remove(&worker) {
+            self.signals.push(Signal::Nudge { worker, cluster });
         }
     }
 

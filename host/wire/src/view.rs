@@ -202,6 +202,7 @@ fn rule(rule: &Rule) -> &'static str {
         Rule::Min => "min",
         Rule::Max => "max",
         Rule::Cap => "cap",
+        Rule::Deleted => "deleted",
     }
 }
 

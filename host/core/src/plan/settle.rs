@@ -75,6 +75,13 @@ fn overdue(input: &Input, room: &Room) -> Option<Action> {
     };
     match deadline {
         Some(Overdue::Ping(span)) => Some(drain(room, &Overdue::Ping(span).to_string())),
+        // The room may be heard of again before the registry takes this.
+        Some(overdue @ (Overdue::Lost(_) | Overdue::Draining(_))) => Some(Action::Stop {
+            room: room.id.clone(),
+            revision: room.revision,
+            unheard_since: Some(room.reports.life_witnessed),
+            reason: overdue.to_string(),
+        }),
         Some(overdue) => Some(stop(room, &overdue.to_string())),
         None if input.watch.is_allocation_over(room) => Some(Action::ExpireAllocation {
             room: room.id.clone(),
@@ -146,6 +153,7 @@ pub(super) fn stop(room: &Room, reason: &str) -> Action {
     Action::Stop {
         room: room.id.clone(),
         revision: room.revision,
+        unheard_since: None,
         reason: reason.to_owned(),
     }
 }

@@ -8,7 +8,6 @@ use std::fmt;
 
 use super::{CREATE_TRIES, Creation, Intent, Phase, Revision, Room, Seen, Stage, Use};
 use crate::report::Reported;
-use crate::scheduler::Deadlines;
 use crate::time::{Span, Timestamp};
 
 /// What an act did to a room.
@@ -39,6 +38,8 @@ pub enum Refused {
     TriedOut,
     /// It may still exist.
     MayExist,
+    /// It was to end for its silence, and was heard of since.
+    Heard,
 }
 
 impl std::error::Error for Refused {}
@@ -53,6 +54,7 @@ impl fmt::Display for Refused {
             Self::Created => "was created already",
             Self::TriedOut => "was tried too often",
             Self::MayExist => "may still exist",
+            Self::Heard => "was heard of again",
         })
     }
 }
@@ -64,11 +66,6 @@ impl Room {
             true => Ok(self.change(|room| room.intent = Intent::Allocated { until })),
             false => Err(Refused::NotAllocatable),
         }
-    }
-
-    /// Whether the room has shown life lately enough to be promised to a match.
-    pub fn is_fresh(&self, deadlines: &Deadlines, witnessed: Span) -> bool {
-        self.reports.silence(witnessed) <= deadlines.ping
     }
 
     /// Marks the room: it shall take no further match. A second mark changes nothing, not even the first one's
@@ -86,16 +83,28 @@ impl Room {
         }
     }
 
-    /// Gives the room up for good; the deletion of its object follows.
-    pub fn stop(&mut self, reason: &str, now: Timestamp) -> Effect {
+    /// Gives the room up for good; the deletion of its object follows. Where that is for its silence,
+    /// `unheard_since` is the witness clock's total at the last sign of life that was known, because a repeated ping
+    /// does not bump the revision.
+    pub fn stop(
+        &mut self,
+        reason: &str,
+        unheard_since: Option<Span>,
+        now: Timestamp,
+    ) -> Result<Effect, Refused> {
         match self.intent {
-            Intent::Stopping { .. } => Effect::Nothing,
-            Intent::Keep | Intent::Allocated { .. } | Intent::Draining { .. } => self.change(|room| {
-                room.intent = Intent::Stopping {
-                    since: now,
-                    reason: reason.to_owned(),
-                };
-            }),
+            Intent::Stopping { .. } => Ok(Effect::Nothing),
+            Intent::Keep | Intent::Allocated { .. } | Intent::Draining { .. } => {
+                if unheard_since.is_some_and(|witnessed| witnessed < self.reports.life_witnessed) {
+                    return Err(Refused::Heard);
+                }
+                Ok(self.change(|room| {
+                    room.intent = Intent::Stopping {
+                        since: now,
+                        reason: reason.to_owned(),
+                    };
+                }))
+            }
         }
     }
 

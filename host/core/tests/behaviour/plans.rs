@@ -412,7 +412,7 @@ fn every_live_room_counts_against_the_cap() {
     world.settle();
     for number in 1..=3 {
         let now = world.now;
-        world.room(number).stop("by hand", now);
+        world.room(number).stop("by hand", None, now).unwrap();
     }
     // Two are left in A, and three that are still ending: one place is free.
     let plan = world.plan();

@@ -136,7 +136,7 @@ fn only_what_can_not_exist_is_forgotten() {
     assert_eq!(ready().may_forget(), Err(Refused::MayExist));
     let mut tried = reserved();
     tried.begin_create().unwrap();
-    tried.stop("no longer wanted", NOW);
+    tried.stop("no longer wanted", None, NOW).unwrap();
     assert_eq!((tried.stage(), tried.may_forget()), (Stage::Stopping, Ok(())));
     let mut gone = ready();
     gone.observe(&seen(Phase::Absent { at: after(5) }), after(5));
@@ -208,8 +208,8 @@ fn second_mark_keeps_the_first_ones_time() {
         reason: "first".to_owned(),
     };
     assert_eq!(room.intent, first);
-    assert_eq!(room.stop("end", after(10)), Effect::Moved);
-    assert_eq!(room.stop("end again", after(11)), Effect::Nothing);
+    assert_eq!(room.stop("end", None, after(10)), Ok(Effect::Moved));
+    assert_eq!(room.stop("end again", None, after(11)), Ok(Effect::Nothing));
     assert_eq!(room.drain("third", after(12)), Ok(Effect::Nothing));
     assert_eq!(room.stage(), Stage::Stopping);
 }
@@ -273,7 +273,7 @@ fn happen(room: &mut Room, event: &Event, now: Timestamp) {
         Event::Life => Ok(room.sign_of_life(now, Span::ZERO)),
         Event::Allocate => room.allocate(now + Span::from_secs(30)),
         Event::Drain => room.drain("no longer wanted", now),
-        Event::Stop => Ok(room.stop("no longer wanted", now)),
+        Event::Stop => room.stop("no longer wanted", None, now),
         Event::Expire => room.expire_allocation(now),
         Event::Begin => room.begin_create(),
         Event::Confirm => Ok(room.confirm_create(now)),

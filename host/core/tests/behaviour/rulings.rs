@@ -96,6 +96,7 @@ fn name(clamp: &Clamp) -> &'static str {
         Rule::Min => "min",
         Rule::Max => "max",
         Rule::Cap => "cap",
+        Rule::Deleted => "deleted",
     }
 }
 
@@ -148,13 +149,14 @@ fn doubt_forbids_scaling_down_only() {
         );
         check(&[ballot(Down, doubt), ballot(Up, total(12))], |_| {}, 12, &[]);
     }
-    check(
-        &[ballot(Down, total(6))],
-        |input| input.recovering = true,
-        10,
-        &["recovering"],
-    );
-    check(&[ballot(Up, total(12))], |input| input.recovering = true, 12, &[]);
+}
+
+#[test]
+fn no_vote_counts_while_what_rooms_do_is_not_known() {
+    for asked in [6, 12] {
+        let votes = [ballot(Both, total(asked))];
+        check(&votes, |input| input.recovering = true, 10, &["recovering"]);
+    }
 }
 
 #[test]

@@ -113,6 +113,7 @@ fn deadline_of_one_match_does_not_end_the_next() {
     let stop = Action::Stop {
         room: stale.id.clone(),
         revision: stale.revision,
+        unheard_since: None,
         reason: "its match has taken too long".to_owned(),
     };
     let plan = maestro_core::plan::Plan {

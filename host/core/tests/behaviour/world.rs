@@ -220,10 +220,12 @@ impl World {
             Action::Stop {
                 room: id,
                 revision,
+                unheard_since,
                 reason,
             } => {
                 if let Some(room) = self.rooms.get_mut(id).filter(|room| room.revision == *revision) {
-                    room.stop(reason, now);
+                    room.stop(reason, *unheard_since, now)
+                        .expect("nothing is heard meanwhile");
                     self.delete(id);
                 }
             }

@@ -5,13 +5,15 @@ use maestro_core::deadlines::Place;
 use maestro_core::room::{Health, Intent, Phase};
 use maestro_wire::view::rfc3339;
 
+use crate::registry::Standing;
+
 /// All rooms of a scheduler at one time, by name, with what is needed to judge them.
 pub(in crate::api) struct Look<'a> {
     pub(in crate::api) entry: &'a Entry,
     pub(in crate::api) rooms: Vec<Room>,
     pub(in crate::api) watch: Watch<'a>,
     /// What the loop keeps; `None` before its first step.
-    pub(in crate::api) state: Option<crate::registry::State>,
+    pub(in crate::api) state: Option<Standing>,
 }
 
 /// Looks at all rooms of a scheduler.
@@ -21,7 +23,7 @@ pub(in crate::api) async fn look<'a>(api: &Api, entry: &'a Entry) -> Result<Look
         mut rooms,
         now,
         witness,
-        state,
+        standing,
         ..
     } = changes;
     rooms.sort_by(|a, b| a.id.cmp(&b.id));
@@ -39,7 +41,7 @@ pub(in crate::api) async fn look<'a>(api: &Api, entry: &'a Entry) -> Result<Look
         entry,
         rooms,
         watch,
-        state,
+        state: standing,
     })
 }
 

@@ -94,6 +94,7 @@ pub async fn nothing_is_taken_under_an_old_token(harness: &dyn Harness) -> Outco
 async fn check_refused(case: &Case<'_>, room: &maestro_core::names::RoomId, what: &str) -> Outcome {
     let (registry, fence) = (case.registry(), &case.fence);
     let before = case.changes(Cursor::START).await?;
+    let state = registry.state(&case.scheduler).await?;
     let revision = case.room(room).await?.revision;
     let others = [(case.id(7), Version::FIRST)];
     let answers = [
@@ -110,9 +111,10 @@ async fn check_refused(case: &Case<'_>, room: &maestro_core::names::RoomId, what
     }
     let after = case.changes(Cursor::START).await?;
     assert_eq!(
-        (after.rooms, after.epoch, after.state),
-        (before.rooms, before.epoch, before.state)
+        (after.rooms, after.epoch, after.standing),
+        (before.rooms, before.epoch, before.standing)
     );
+    assert_eq!(registry.state(&case.scheduler).await?, state);
     Ok(())
 }
 
@@ -209,7 +211,8 @@ pub async fn names_are_taken_up_to_the_bound(harness: &dyn Harness) -> Outcome {
 /// The holder's successor finds what it left.
 pub async fn the_state_comes_back_whole(harness: &dyn Harness) -> Outcome {
     let case = Case::begin(harness, "c-state").await?;
-    assert_eq!(case.changes(Cursor::START).await?.state, None);
+    assert_eq!(case.registry().state(&case.scheduler).await?, None);
+    assert_eq!(case.changes(Cursor::START).await?.standing, None);
     let state = State {
         wanted: 7,
         scaled_at: Some(Timestamp::from_ms(5)),
@@ -223,7 +226,11 @@ pub async fn the_state_comes_back_whole(harness: &dyn Harness) -> Outcome {
         },
     };
     case.registry().save(&case.fence, &state).await?;
-    assert_eq!(case.changes(Cursor::START).await?.state, Some(state));
+    assert_eq!(
+        case.changes(Cursor::START).await?.standing,
+        Some(state.standing())
+    );
+    assert_eq!(case.registry().state(&case.scheduler).await?, Some(state));
     case.end().await
 }
 

@@ -27,7 +27,7 @@ pub async fn a_loss_shows(harness: &dyn Harness) -> Outcome {
     harness.lose().await;
     let after = case.changes(before.cursor).await?;
     assert!(after.complete && after.rooms.is_empty());
-    assert_eq!((after.epoch, after.state), (None, None));
+    assert_eq!((after.epoch, after.standing), (None, None));
     let case = Case::recovering(harness, "c-loss").await?;
     case.reserve(2).await?;
     let after = case.changes(before.cursor).await?;

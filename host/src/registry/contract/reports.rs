@@ -2,17 +2,18 @@
 
 use maestro_core::deadlines::Witness;
 use maestro_core::report::Reported;
-use maestro_core::room::Stage;
+use maestro_core::room::{Refused, Stage};
 use maestro_core::time::Span;
 
 use super::{Case, Harness, Outcome, drain};
-use crate::registry::{Call, Error, Taken};
+use crate::registry::{Act, Call, Error, Taken};
 
 /// Runs these checks.
 pub async fn all(harness: &dyn Harness) -> Outcome {
     the_rooms_own_times_order_its_reports(harness).await?;
     a_clock_that_moves_leaves_the_order_of_arrival(harness).await?;
     a_malformed_call_is_a_sign_of_life(harness).await?;
+    whoever_is_heard_of_is_not_ended_for_silence(harness).await?;
     a_repeated_ping_keeps_the_revision(harness).await?;
     a_drained_room_is_told_so(harness).await?;
     unknown_rooms_are_unknown(harness).await?;
@@ -92,6 +93,42 @@ pub async fn a_malformed_call_is_a_sign_of_life(harness: &dyn Harness) -> Outcom
         .report(&case.scheduler, &case.id(9), Call::Refused)
         .await;
     assert!(matches!(nobody, Err(Error::UnknownRoom(_))), "{nobody:?}");
+    case.end().await
+}
+
+/// A ping that comes while that is being decided changes no revision, and takes the reason away.
+pub async fn whoever_is_heard_of_is_not_ended_for_silence(harness: &dyn Harness) -> Outcome {
+    let case = Case::begin(harness, "c-heard").await?;
+    let room = case.ready(1).await?;
+    case.report(&room, Reported::Occupied).await?;
+    let decided_on = case.room(&room).await?;
+    let stop = Act::Stop {
+        unheard_since: Some(decided_on.reports.life_witnessed),
+        reason: "nothing was heard of it".to_owned(),
+    };
+    case.witness(5).await?;
+    case.report(&room, Reported::Occupied).await?;
+    let registry = case.registry();
+    let act = |act| registry.act(&case.fence, &room, decided_on.revision, act);
+    let refused = act(stop).await;
+    assert!(
+        matches!(
+            refused,
+            Err(Error::Refused {
+                refused: Refused::Heard,
+                ..
+            })
+        ),
+        "{refused:?}"
+    );
+    case.witness(5).await?;
+    let unheard_since = Some(case.room(&room).await?.reports.life_witnessed);
+    let reason = String::new();
+    act(Act::Stop {
+        unheard_since,
+        reason,
+    })
+    .await?;
     case.end().await
 }
 

@@ -233,7 +233,7 @@ impl Ledger {
             now: at.now,
             witness: at.witness,
             epoch: self.epoch,
-            state: self.state.clone(),
+            standing: self.state.as_ref().map(State::standing),
         }
     }
 
@@ -299,7 +299,10 @@ impl Ledger {
             Act::ConfirmCreate => Ok(room.confirm_create(now)),
             Act::Drain { reason } => room.drain(&reason, now),
             Act::ExpireAllocation => room.expire_allocation(now),
-            Act::Stop { reason } => Ok(room.stop(&reason, now)),
+            Act::Stop {
+                unheard_since,
+                reason,
+            } => room.stop(&reason, unheard_since, now),
             Act::Forget => room.may_forget().map(|()| Effect::Nothing),
         });
         let (effect, room) = done.ok_or_else(|| Error::UnknownRoom(id.clone()))?;
@@ -310,6 +313,10 @@ impl Ledger {
     pub(super) fn observe(&mut self, id: &RoomId, seen: &Seen, now: Timestamp) -> Result<(), Error> {
         let done = self.change(id, |room| room.observe(seen, now));
         done.map(|_| ()).ok_or_else(|| Error::UnknownRoom(id.clone()))
+    }
+
+    pub(super) fn state(&self) -> Option<State> {
+        self.state.clone()
     }
 
     pub(super) fn save(&mut self, state: &State) {
