@@ -18,7 +18,9 @@ use maestro_core::room::{Revision, Room};
 use maestro_core::time::{Span, Timestamp};
 use tokio::sync::Notify;
 
-use super::{Act, Call, Changes, Clock, Cursor, Error, Fence, Receipt, Registry, Seen, State, Terms};
+use super::{
+    Act, Call, Changes, Clock, Cursor, Error, Fence, ROOMS_MAX, Receipt, Registry, Seen, State, Terms,
+};
 use ledger::{Ledger, Moment};
 
 /// Most schedulers that are kept. Only schedulers that exist are asked about, so that this is never reached but by
@@ -30,6 +32,7 @@ pub struct Memory {
     clock: Clock,
     schedulers: RwLock<Schedulers>,
     witness: Mutex<Witness>,
+    most_rooms: usize,
 }
 
 #[derive(Default)]
@@ -42,10 +45,16 @@ struct Schedulers {
 impl Memory {
     /// An empty registry that goes by `clock`.
     pub fn new(clock: Clock) -> Self {
+        Self::with_most_rooms(clock, ROOMS_MAX)
+    }
+
+    /// The same with another bound than [`ROOMS_MAX`].
+    pub fn with_most_rooms(clock: Clock, most_rooms: usize) -> Self {
         Self {
             clock,
             schedulers: RwLock::default(),
             witness: Mutex::default(),
+            most_rooms,
         }
     }
 
@@ -71,7 +80,7 @@ impl Memory {
             if schedulers.ledgers.len() >= SCHEDULERS_MAX {
                 return Err(Error::Full { what: "schedulers" });
             }
-            let ledger = Ledger::new((self.clock)(), schedulers.token);
+            let ledger = Ledger::new((self.clock)(), schedulers.token, self.most_rooms);
             let ledger = Arc::new(Mutex::new(ledger));
             schedulers.ledgers.insert(scheduler.clone(), ledger);
         }
@@ -166,7 +175,7 @@ impl Registry for Memory {
     async fn changes(&self, scheduler: &SchedulerName, since: Cursor) -> Result<Changes, Error> {
         let changes = self.with(scheduler, |ledger, at| ledger.changes(since, at));
         // Nothing is known of this scheduler, as after a loss: that is read completely too.
-        let nothing = || Ledger::new(Timestamp::default(), 0).changes(Cursor::START, self.moment());
+        let nothing = || Ledger::new(Timestamp::default(), 0, 0).changes(Cursor::START, self.moment());
         Ok(changes.unwrap_or_else(nothing))
     }
 

@@ -17,9 +17,7 @@ use tokio::sync::Notify;
 
 use super::log::{self, Log};
 use super::provisional::Provisional;
-use crate::registry::{
-    Act, Call, Changes, Cursor, Error, NUDGE_SPACING, ROOMS_MAX, Receipt, State, Taken, Terms,
-};
+use crate::registry::{Act, Call, Changes, Cursor, Error, NUDGE_SPACING, Receipt, State, Taken, Terms};
 
 /// One scheduler's rooms and small state.
 #[derive(Debug)]
@@ -36,6 +34,7 @@ pub(super) struct Ledger {
     state: Option<State>,
     bell: Arc<Notify>,
     rung_at: Option<Timestamp>,
+    most_rooms: usize,
 }
 
 #[derive(Debug)]
@@ -68,8 +67,8 @@ impl Moment {
 }
 
 impl Ledger {
-    /// A ledger without rooms, whose tokens are all greater than `token`.
-    pub(super) fn new(now: Timestamp, token: u64) -> Self {
+    /// A ledger without rooms, whose tokens are all greater than `token`, for so many rooms.
+    pub(super) fn new(now: Timestamp, token: u64, most_rooms: usize) -> Self {
         Self {
             rooms: BTreeMap::new(),
             allocatable: BTreeSet::new(),
@@ -81,6 +80,7 @@ impl Ledger {
             state: None,
             bell: Arc::new(Notify::new()),
             rung_at: None,
+            most_rooms,
         }
     }
 
@@ -395,7 +395,7 @@ impl Ledger {
     }
 
     fn check_place_for(&self, more: usize) -> Result<(), Error> {
-        match self.rooms.len() + more > ROOMS_MAX {
+        match self.rooms.len() + more > self.most_rooms {
             true => Err(Error::Full {
                 what: "rooms of one scheduler",
             }),

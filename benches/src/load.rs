@@ -1,0 +1,63 @@
+//! A client that keeps connections open and sends one request after the other on each.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// Requests made of a counter's number.
+pub(crate) type Make = Arc<dyn Fn(u64) -> Request<Full<Bytes>> + Send + Sync>;
+
+/// An open connection.
+pub(crate) async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// Sends a request and reads the answer to its end.
+pub(crate) async fn send(
+    connection: &mut SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> Result<Bytes> {
+    connection.ready().await?;
+    let answer = connection.send_request(request).await?;
+    let status = answer.status();
+    let body = answer.into_body().collect().await?.to_bytes();
+    if status != StatusCode::OK {
+        bail!("{status}: {}", String::from_utf8_lossy(&body));
+    }
+    Ok(body)
+}
+
+/// Requests answered a second, over so many connections, for this long.
+pub(crate) async fn rate(address: SocketAddr, connections: u64, time: Duration, make: &Make) -> Result<f64> {
+    let began = Instant::now();
+    let mut clients = Vec::new();
+    for client in 0..connections {
+        let make = Arc::clone(make);
+        clients.push(tokio::spawn(async move {
+            let mut connection = connect(address).await?;
+            let mut sent = 0;
+            while began.elapsed() < time {
+                send(&mut connection, make(client + sent * connections)).await?;
+                sent += 1;
+            }
+            Ok::<u64, anyhow::Error>(sent)
+        }));
+    }
+    let mut answered = 0;
+    for client in clients {
+        answered += client.await??;
+    }
+    Ok(answered as f64 / began.elapsed().as_secs_f64())
+}

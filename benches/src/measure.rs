@@ -1,0 +1,52 @@
+//! Clocks and the arithmetic of figures.
+
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// CPU time that this thread has used.
+pub(crate) fn thread_cpu() -> Duration {
+    cpu(ClockId::ThreadCPUTime)
+}
+
+fn cpu(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or_default(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
+}
+
+/// CPU time of one call, in microseconds: the least of several rounds, because whatever else happens only adds.
+pub(crate) fn cpu_micros(calls: u32, mut call: impl FnMut()) -> f64 {
+    let round = |call: &mut dyn FnMut()| {
+        let began = thread_cpu();
+        for _ in 0..calls {
+            call();
+        }
+        (thread_cpu() - began).as_secs_f64() * 1e6 / f64::from(calls)
+    };
+    round(&mut call);
+    (0..7).map(|_| round(&mut call)).fold(f64::INFINITY, f64::min)
+}
+
+/// Calls a second of wall time.
+pub(crate) fn rate(calls: u64, began: Instant) -> f64 {
+    calls as f64 / began.elapsed().as_secs_f64()
+}
+
+/// Times in order, to be asked for percentiles.
+pub(crate) struct Times(Vec<Duration>);
+
+impl Times {
+    pub(crate) fn new(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        Self(times)
+    }
+
+    /// The time that `percent` per cent don't exceed, in milliseconds.
+    pub(crate) fn ms(&self, percent: usize) -> f64 {
+        let place = (self.0.len() * percent).div_ceil(100).max(1) - 1;
+        self.0.get(place).copied().unwrap_or_default().as_secs_f64() * 1e3
+    }
+}
