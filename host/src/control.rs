@@ -19,6 +19,7 @@ mod mirror;
 mod observe;
 mod recovery;
 mod step;
+mod survey;
 mod wake;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -247,6 +248,8 @@ pub struct Control {
     lease: lease::Lease,
     mirror: mirror::Mirror,
     view: observe::View,
+    /// What the rooms come to; `None` once that may have changed.
+    survey: Option<survey::Survey>,
     recovery: recovery::Recovery,
     /// The scheduler's state, newer than the registry's copy; `None` until it is known after a take-over.
     state: Option<State>,
@@ -290,6 +293,7 @@ impl Control {
             names: StdRng::seed_from_u64(deps.seed),
             commands: VecDeque::new(),
             mirror: mirror::Mirror::new(),
+            survey: None,
             recovery: recovery::Recovery::default(),
             state: None,
             is_saved: false,
@@ -316,6 +320,7 @@ impl Control {
     /// Replaces what should be; the next step goes by it.
     pub fn set_desired(&mut self, desired: Arc<Desired>) {
         self.desired = desired;
+        self.survey = None;
         // What failed may have been the specification.
         self.creation.reset();
         self.judge.hurry();

@@ -85,6 +85,11 @@ impl Deletions {
         self.0.insert(room, again_at);
     }
 
+    /// Whether none was asked for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Forgets rooms that are no longer there.
     pub(super) fn keep(&mut self, rooms: &BTreeMap<RoomId, Room>) {
         self.0.retain(|id, _| rooms.contains_key(id));
@@ -264,6 +269,9 @@ impl Control {
             let mut plan = self.plan(now);
             plan.actions.retain(|action| !is_choice(action));
             acted |= self.apply(fence, plan, now).await?;
+        }
+        if acted {
+            self.survey = None;
         }
         Ok(acted)
     }

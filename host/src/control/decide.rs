@@ -2,6 +2,7 @@
 //!
 //! Ends with a plan. A plan that chooses rooms is always part of a decision that is written down.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,12 +11,14 @@ use maestro_core::decision::{Actor, Counts, Decision};
 use maestro_core::names::RoomId;
 use maestro_core::plan::{self, Action, Budget, Deletion, Footing, Plan};
 use maestro_core::rollout::Share;
+use maestro_core::room::{Phase, Room};
 use maestro_core::time::Timestamp;
 
 use super::apply::is_choice;
 use super::grounds::Grounds;
 use super::judge::{Case, Evidence};
 use super::observe;
+use super::survey::Ground;
 use super::{Command, Control, Desired, Outcome, Record, Scale, Scaled};
 
 impl Control {
@@ -154,33 +157,65 @@ impl Control {
         )
     }
 
-    pub(super) fn plan(&self, now: Timestamp) -> Plan {
-        let Some(state) = &self.state else {
+    /// What there is to do. Where nothing was on the same ground, and nothing happened since, nothing is.
+    pub(super) fn plan(&mut self, now: Timestamp) -> Plan {
+        let Some(wanted) = self.state.as_ref().map(|state| state.wanted) else {
             return Plan::default();
         };
+        let at = self.mirror.now;
+        let ground = Ground {
+            wanted,
+            recovering: self.recovery.is_on(),
+            listed: self.view.begun.is_some(),
+            creation_held: self.creation.held_until(at).is_some(),
+        };
+        let survey = self.survey.as_ref().filter(|survey| survey.holds_at(at));
+        if let Some(survey) = survey.filter(|survey| survey.idle_on == Some(ground)) {
+            return Plan {
+                actions: Vec::new(),
+                mass_silence: survey.mass_silence,
+            };
+        }
+        let plan = self.make_plan(wanted, now);
+        // A deletion is tried again after a time, and one of the scheduler is forced after another.
+        let is_idle = plan.actions.is_empty() && self.deletions.is_empty() && self.desired.deleting.is_none();
+        if let Some(survey) = self.survey.as_mut().filter(|survey| survey.holds_at(at)) {
+            survey.idle_on = is_idle.then_some(ground);
+        }
+        plan
+    }
+
+    /// The cluster's objects as a plan is shown them: without those that are no rest of the room of their name, and
+    /// with those that were asked to go as going.
+    fn objects(&self, now: Timestamp) -> Cow<'_, BTreeMap<RoomId, plan::Object>> {
+        let mut rooms = self.mirror.rooms.values();
+        let has_ended = |room: &Room| matches!(room.phase, Phase::Exited { .. } | Phase::Absent { .. });
+        if self.deletions.is_empty() && !rooms.any(has_ended) {
+            return Cow::Borrowed(&self.view.plain);
+        }
+        let objects = self.view.objects.iter().filter(|(id, object)| {
+            let room = self.mirror.rooms.get(id);
+            room.is_none_or(|room| !observe::is_successor(room, object))
+        });
+        let planned = objects.map(|(id, object)| {
+            let object = plan::Object {
+                exposed: object.exposed,
+                deleting: object.deleting || self.deletions.is_under_way(id, now),
+            };
+            (id.clone(), object)
+        });
+        Cow::Owned(planned.collect())
+    }
+
+    fn make_plan(&self, wanted: u32, now: Timestamp) -> Plan {
         let settings = &self.deps.settings;
-        let objects: BTreeMap<RoomId, plan::Object> = self
-            .view
-            .objects
-            .iter()
-            .filter(|(id, object)| {
-                let room = self.mirror.rooms.get(id);
-                room.is_none_or(|room| !observe::is_successor(room, object))
-            })
-            .map(|(id, object)| {
-                let object = plan::Object {
-                    exposed: object.exposed,
-                    deleting: object.deleting || self.deletions.is_under_way(id, now),
-                };
-                (id.clone(), object)
-            })
-            .collect();
+        let objects = self.objects(now);
         let mut plan = plan::plan(&plan::Input {
             rooms: &self.mirror.rooms,
             watch: &self.watch(&self.desired),
             objects: &objects,
-            wanted: state.wanted,
-            share: Share::of(self.desired.version, state.wanted),
+            wanted,
+            share: Share::of(self.desired.version, wanted),
             budget: Budget {
                 reserve: settings.budget,
                 drain: settings.budget,

@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 
 use maestro_core::deadlines::Witness;
-use maestro_core::names::{RoomId, SchedulerName};
+use maestro_core::names::RoomId;
 use maestro_core::room::Room;
+use maestro_core::scheduler::{Deadlines, Scheduler};
 use maestro_core::time::Timestamp;
 
-use super::Error;
+use super::{Error, survey};
 use crate::registry::{Changes, Cursor, Registry};
 
 /// What the registry holds of one scheduler.
@@ -27,6 +28,8 @@ pub(super) struct Mirror {
     /// Whether the registry has a state of this scheduler's.
     pub(super) has_state: bool,
     cursor: Cursor,
+    /// Whether anything changed that is derived from the rooms, since this was asked last.
+    has_news: bool,
 }
 
 impl Mirror {
@@ -38,6 +41,7 @@ impl Mirror {
             epoch: None,
             has_state: false,
             cursor: Cursor::START,
+            has_news: true,
         }
     }
 
@@ -50,24 +54,29 @@ impl Mirror {
     pub(super) async fn refresh(
         &mut self,
         registry: &dyn Registry,
-        scheduler: &SchedulerName,
+        scheduler: &Scheduler,
     ) -> Result<(), Error> {
-        let changes = registry.changes(scheduler, self.cursor).await;
-        self.take(changes.map_err(Error::registry("read the rooms"))?);
+        let changes = registry.changes(&scheduler.name, self.cursor).await;
+        let changes = changes.map_err(Error::registry("read the rooms"))?;
+        self.take(changes, &scheduler.deadlines);
         Ok(())
     }
 
-    /// Takes over one room that an act gave back, so that the next act knows its revision.
-    pub(super) fn put(&mut self, room: Room) {
-        self.rooms.insert(room.id.clone(), room);
+    /// Whether anything changed that is derived from the rooms, since this was asked last.
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.has_news)
     }
 
-    fn take(&mut self, changes: Changes) {
+    fn take(&mut self, changes: Changes, deadlines: &Deadlines) {
         if changes.complete {
             self.rooms.clear();
         }
+        self.has_news |= changes.complete || !changes.removed.is_empty();
         for room in changes.rooms {
-            self.put(room);
+            let before = self.rooms.get(&room.id);
+            let is_fresher = |before| survey::is_only_fresher(before, &room, deadlines, self.witness.total);
+            self.has_news |= !before.is_some_and(is_fresher);
+            self.rooms.insert(room.id.clone(), room);
         }
         for id in changes.removed {
             self.rooms.remove(&id);

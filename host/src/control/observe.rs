@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use maestro_core::names::{RoomId, SchedulerName, Version};
+use maestro_core::plan;
 use maestro_core::room::{Intent, Origin, Phase, Room, Seen};
 use maestro_core::time::{Span, Timestamp};
 
@@ -27,6 +28,8 @@ const CALM: Span = Span::from_ms(200);
 pub(super) struct View {
     /// What the list had.
     pub(super) objects: BTreeMap<RoomId, Object>,
+    /// The same, as a plan is shown it.
+    pub(super) plain: BTreeMap<RoomId, plan::Object>,
     /// The registry's time before the last list was begun; `None` before the first since take-over or loss.
     pub(super) begun: Option<Timestamp>,
     every: Span,
@@ -52,6 +55,8 @@ pub(super) struct Findings {
 pub(super) struct Looked {
     /// Whether anything was written to the registry.
     pub(super) has_changed: bool,
+    /// Whether the list differs from the one before.
+    pub(super) has_moved: bool,
     /// Rooms that ended before they ever reported, and why.
     pub(super) stillborn: Vec<String>,
     /// Rooms that can't start for an error of their specification, and which.
@@ -74,6 +79,7 @@ impl View {
     pub(super) fn new(every: Span) -> Self {
         Self {
             objects: BTreeMap::new(),
+            plain: BTreeMap::new(),
             begun: None,
             every,
             nudged: false,
@@ -95,6 +101,9 @@ impl View {
     /// Takes down that a room was made reachable, and asks for a list that shows where.
     pub(super) fn note_exposed(&mut self, room: &RoomId) {
         if let Some(object) = self.objects.get_mut(room) {
+            object.exposed = true;
+        }
+        if let Some(object) = self.plain.get_mut(room) {
             object.exposed = true;
         }
         self.nudge();
@@ -122,17 +131,32 @@ impl View {
         let objects = cluster.list(&fence.scheduler).await;
         let objects = objects.map_err(Error::cluster("list the rooms"))?;
         let findings = compare(&fence.scheduler, &objects, mirror, begun);
+        let objects: BTreeMap<_, _> = objects.into_iter().map(|o| (o.room.clone(), o)).collect();
         let looked = Looked {
+            has_moved: objects != self.objects,
             has_changed: !(findings.unknown.is_empty() && findings.seen.is_empty()),
             stillborn: findings.stillborn.clone(),
             stuck: findings.stuck.clone(),
         };
         record(registry, fence, findings).await?;
-        self.objects = objects.into_iter().map(|o| (o.room.clone(), o)).collect();
+        if looked.has_moved {
+            self.plain = objects
+                .iter()
+                .map(|(id, object)| (id.clone(), plain(object)))
+                .collect();
+            self.objects = objects;
+        }
         self.begun = Some(begun);
         self.listed_at = Some(now);
         self.nudged = false;
         Ok(looked)
+    }
+}
+
+fn plain(object: &Object) -> plan::Object {
+    plan::Object {
+        exposed: object.exposed,
+        deleting: object.deleting,
     }
 }
 

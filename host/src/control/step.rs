@@ -12,6 +12,7 @@ use maestro_core::time::{Span, Timestamp};
 use maestro_core::window::{Sample, Sampling};
 
 use super::lease::Kept;
+use super::survey::Survey;
 use super::{Control, Error, StepReport, Told, apply, judge, measure, wake};
 use crate::registry::{Fence, State};
 
@@ -26,6 +27,7 @@ impl Control {
     pub async fn step(&mut self, now: Timestamp) -> StepReport {
         if std::mem::replace(&mut self.is_midway, true) {
             self.mirror.distrust();
+            self.survey = None;
             self.is_saved = false;
         }
         let errors_before = self.told.errors.len();
@@ -83,14 +85,7 @@ impl Control {
             return Ok(false);
         }
         self.measure_usage(now).await;
-        let desired = Arc::clone(&self.desired);
-        let (counts, mass_silence) = {
-            let watch = self.watch(&desired);
-            (
-                Counts::of(self.mirror.rooms.values(), &watch),
-                watch.mass_silence(),
-            )
-        };
+        let (counts, mass_silence) = self.survey();
         self.sample(counts);
         let plan = self.decide(counts, mass_silence, now).await;
         self.save(&fence).await?;
@@ -98,6 +93,33 @@ impl Control {
         let acted = self.act(&fence, plan, now).await?;
         let removed = self.finish(&fence, now).await?;
         Ok((recovered || acted || !self.commands.is_empty()) && !removed)
+    }
+
+    /// What the rooms come to, worked out anew when that may have changed.
+    fn survey(&mut self) -> (Counts, bool) {
+        let now = self.mirror.now;
+        if let Some(survey) = self.survey.as_ref().filter(|survey| survey.holds_at(now)) {
+            return (survey.counts, survey.mass_silence);
+        }
+        let desired = Arc::clone(&self.desired);
+        let watch = self.watch(&desired);
+        let (counts, mass_silence) = (
+            Counts::of(self.mirror.rooms.values(), &watch),
+            watch.mass_silence(),
+        );
+        let clocks = wake::Clocks {
+            deadlines: &desired.scheduler.deadlines,
+            shutdown: desired.scheduler.template.shutdown,
+            witness: self.mirror.witness,
+            now,
+        };
+        self.survey = Some(Survey {
+            counts,
+            mass_silence,
+            deadline: clocks.next_deadline(self.mirror.rooms.values()),
+            idle_on: None,
+        });
+        (counts, mass_silence)
     }
 
     async fn hold(&mut self, now: Timestamp) -> Result<Option<Fence>, Error> {
@@ -113,6 +135,7 @@ impl Control {
     /// yet is asked again.
     pub(super) fn forget(&mut self) {
         self.mirror = super::mirror::Mirror::new();
+        self.survey = None;
         self.view.distrust();
         self.recovery = super::recovery::Recovery::default();
         self.state = None;
@@ -127,8 +150,11 @@ impl Control {
     }
 
     pub(super) async fn refresh(&mut self) -> Result<(), Error> {
-        let name = &self.desired.scheduler.name;
-        self.mirror.refresh(&*self.deps.registry, name).await?;
+        let scheduler = &self.desired.scheduler;
+        self.mirror.refresh(&*self.deps.registry, scheduler).await?;
+        if self.mirror.take_news() {
+            self.survey = None;
+        }
         let was_lost = self.has_saved && !self.mirror.has_state;
         if self.recovery.note(self.mirror.epoch, was_lost, self.mirror.now) {
             // What the last list showed may be older than the loss.
@@ -150,6 +176,9 @@ impl Control {
             Ok(looked) => {
                 let holds = self.desired.scheduler.hold_creation_on_error;
                 let stuck = looked.stuck.into_iter().filter(|_| holds);
+                if looked.has_moved {
+                    self.survey = None;
+                }
                 for reason in looked.stillborn.into_iter().chain(stuck) {
                     self.creation.fail(reason, self.mirror.now);
                 }
@@ -240,22 +269,19 @@ impl Control {
     }
 
     /// When something is due while nothing changes.
-    fn next_at(&self, now: Timestamp) -> Timestamp {
-        let Some(state) = &self.state else {
+    fn next_at(&mut self, now: Timestamp) -> Timestamp {
+        if self.state.is_none() {
             return self.lease.next_at().max(now + SOON);
+        }
+        let (counts, _) = self.survey();
+        let deadline = self.survey.as_ref().and_then(|survey| survey.deadline);
+        let Some(state) = &self.state else {
+            return now + SOON;
         };
         let desired = &self.desired;
         let sampling = self.sampling();
-        let watch = self.watch(desired);
-        let counts = Counts::of(self.mirror.rooms.values(), &watch);
         let at = self.mirror.now;
         let sample = Sample { at, counts };
-        let clocks = wake::Clocks {
-            deadlines: &desired.scheduler.deadlines,
-            shutdown: desired.scheduler.template.shutdown,
-            witnessed: self.mirror.witness.total,
-            now: at,
-        };
         let mine = [
             Some(self.lease.next_at()),
             Some(self.view.next_at()),
@@ -271,7 +297,7 @@ impl Control {
             Some(measure::sample_at(&state.window, &sample, sampling)),
             self.creation.held_until(at),
             self.recovery.ends_at(&desired.scheduler.deadlines),
-            clocks.next_deadline(self.mirror.rooms.values()),
+            deadline,
         ];
         let registrys = registrys.into_iter().flatten().map(|then| now + then.since(at));
         let first = mine.into_iter().flatten().chain(registrys).min();

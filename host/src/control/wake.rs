@@ -1,7 +1,9 @@
 //! When the next deadline of any room is over, so that a step comes then and not before.
 //!
-//! A hint only: whether a deadline is over, and what follows, the core judges from the facts of that time.
+//! Whether a deadline is over, and what follows, the core judges from the facts of that time. But a deadline that is
+//! missing here would go unnoticed while nothing else happens.
 
+use maestro_core::deadlines::Witness;
 use maestro_core::room::{Intent, Room, Stage};
 use maestro_core::scheduler::Deadlines;
 use maestro_core::time::{Span, Timestamp};
@@ -10,7 +12,7 @@ use maestro_core::time::{Span, Timestamp};
 pub(super) struct Clocks<'a> {
     pub(super) deadlines: &'a Deadlines,
     pub(super) shutdown: Span,
-    pub(super) witnessed: Span,
+    pub(super) witness: Witness,
     pub(super) now: Timestamp,
 }
 
@@ -25,35 +27,52 @@ impl Clocks<'_> {
 
     fn of(&self, room: &Room) -> Option<Timestamp> {
         let deadlines = self.deadlines;
-        let mut times = Vec::with_capacity(4);
-        match room.stage() {
-            Stage::Reserved | Stage::Gone => {}
-            Stage::Starting => times.push(room.created_at() + deadlines.initialization),
+        let of_stage = match room.stage() {
+            Stage::Reserved | Stage::Gone => [None; 3],
+            // Over when both are: what it waited, and what of that was witnessed.
+            Stage::Starting => {
+                let waited = self.since(room.created_at(), deadlines.initialization);
+                [
+                    waited.max(self.silent_for(room, deadlines.initialization)),
+                    None,
+                    None,
+                ]
+            }
             Stage::Running | Stage::Draining => {
-                for limit in [deadlines.ping, deadlines.draining, deadlines.lost] {
-                    times.push(self.now + (limit - room.reports.silence(self.witnessed)));
-                }
+                [deadlines.ping, deadlines.draining, deadlines.lost].map(|limit| self.silent_for(room, limit))
             }
             Stage::Stopping => {
-                let last = room.reports.last.map(|last| last.received_at);
-                times.extend(last.map(|at| at + self.shutdown));
+                let said = room.reports.last.map(|last| last.since);
+                [said.and_then(|at| self.since(at, self.shutdown)), None, None]
             }
-        }
-        match room.intent {
-            Intent::Keep => {}
-            Intent::Allocated { until } => times.push(until),
-            Intent::Draining { since, .. } => times.push(since + deadlines.draining),
+        };
+        let of_intent = match room.intent {
+            Intent::Keep => None,
+            Intent::Allocated { until } => self.since(until, Span::ZERO),
+            Intent::Draining { since, .. } => self.since(since, deadlines.draining),
             // Half a minute is what the core waits before an object is deleted once more.
-            Intent::Stopping { since, .. } => times.push(since + self.shutdown + Span::from_secs(30)),
-        }
-        if let (Some(limit), Some(began)) = (deadlines.occupied, room.occupied_since) {
-            times.push(began + limit);
-        }
-        let ahead = times
-            .into_iter()
-            .map(|at| at + TICK)
-            .filter(|at| *at > self.now + TICK);
-        ahead.min()
+            Intent::Stopping { since, .. } => self.since(since, self.shutdown + Span::from_secs(30)),
+        };
+        let of_match = match (deadlines.occupied, room.occupied_since) {
+            (Some(limit), Some(began)) => self.since(began, limit),
+            (None, _) | (_, None) => None,
+        };
+        let all = of_stage.into_iter().chain([of_intent, of_match]);
+        all.flatten().min()
+    }
+
+    /// When more than `limit` has passed since `from`, if it has not yet.
+    fn since(&self, from: Timestamp, limit: Span) -> Option<Timestamp> {
+        let at = from + limit + TICK;
+        (at > self.now).then_some(at)
+    }
+
+    /// When a room may have been silent for more than `limit`, if it was not yet: at once with the next heartbeat,
+    /// which adds what passed since the last one.
+    fn silent_for(&self, room: &Room, limit: Span) -> Option<Timestamp> {
+        let silence = room.reports.silence(self.witness.total);
+        let unsaid = self.witness.last.map_or(Span::ZERO, |last| self.now.since(last));
+        (silence <= limit).then(|| self.now + ((limit - silence) - unsaid.min(Witness::GAP)) + TICK)
     }
 }
 
@@ -74,10 +93,17 @@ mod tests {
     }
 
     fn next(room: Room, now: i64) -> Option<Timestamp> {
+        next_witnessed(room, now, Span::from_secs(now.unsigned_abs() - 100))
+    }
+
+    fn next_witnessed(room: Room, now: i64, witnessed: Span) -> Option<Timestamp> {
         let clocks = Clocks {
             deadlines: &Deadlines::default(),
             shutdown: Span::from_secs(10),
-            witnessed: Span::ZERO,
+            witness: Witness {
+                last: Some(at(now)),
+                total: witnessed,
+            },
             now: at(now),
         };
         clocks.next_deadline([room].iter())
@@ -89,7 +115,14 @@ mod tests {
         let mut starting = room();
         starting.creation = Creation::Confirmed { at: at(110) };
         assert_eq!(next(starting.clone(), 120), Some(at(230) + TICK));
+        assert_eq!(
+            next(starting.clone(), 230),
+            Some(at(230) + TICK),
+            "not over at its very time"
+        );
         assert_eq!(next(starting.clone(), 240), None);
+        let half = Span::from_secs(50);
+        assert_eq!(next_witnessed(starting.clone(), 240, half), Some(at(310) + TICK));
         starting.intent = Intent::Allocated { until: at(150) };
         assert_eq!(next(starting, 120), Some(at(150) + TICK));
     }

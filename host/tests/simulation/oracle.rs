@@ -48,6 +48,14 @@ struct Stop {
     answered: Option<Timestamp>,
 }
 
+/// When a process read the registry, and what had been witnessed until then. A call may arrive seconds after it was
+/// decided, and is to be judged by what could be known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Read {
+    pub at: Timestamp,
+    pub witnessed: Span,
+}
+
 /// What the oracle remembers.
 #[derive(Default)]
 pub(crate) struct Oracle {
@@ -60,7 +68,7 @@ pub(crate) struct Oracle {
     counted_in: u32,
     by_count: BTreeMap<u64, u64>,
     /// When each process read the registry last.
-    read_at: BTreeMap<String, Timestamp>,
+    reads: BTreeMap<String, Read>,
     /// Matches that ended by our hand, by excuse.
     pub ended: BTreeMap<Excuse, u32>,
     /// Rooms given up, by excuse.
@@ -109,8 +117,13 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn has_read(&mut self, holder: &str, now: Timestamp) {
-        self.read_at.insert(holder.to_owned(), now);
+    pub(crate) fn has_read(&mut self, holder: &str, read: Read) {
+        self.reads.insert(holder.to_owned(), read);
+    }
+
+    /// What whatever `holder` sends now was decided on.
+    pub(crate) fn decided_on(&self, holder: &str) -> Read {
+        self.reads.get(holder).copied().unwrap_or_default()
     }
 }
 
@@ -174,7 +187,7 @@ impl World {
     }
 
     /// An act was done to a room that looked like this before.
-    pub(crate) fn check_act(&mut self, holder: &str, before: Option<Room>, act: &Act, recovering: bool) {
+    pub(crate) fn check_act(&mut self, decided_on: Read, before: Option<Room>, act: &Act, recovering: bool) {
         let Some(before) = before else { return };
         let id = before.id.clone();
         let forced = self.is_forced();
@@ -183,7 +196,7 @@ impl World {
                 self.break_promise(format!("{id} was asked to leave while recovering"));
             }
             Act::Stop { reason, .. } => {
-                let Some(excuse) = self.excuse(holder, &before, forced) else {
+                let Some(excuse) = self.excuse(decided_on, &before, forced) else {
                     let facts = format!("{:?}, {:?}", before.intent, before.reports);
                     return self
                         .break_promise(format!("{id} was given up without excuse ({reason}): {facts}"));
@@ -220,7 +233,7 @@ impl World {
     }
 
     /// Why a room that looked like this might be given up now, if it might.
-    fn excuse(&self, holder: &str, room: &Room, forced: bool) -> Option<Excuse> {
+    fn excuse(&self, decided_on: Read, room: &Room, forced: bool) -> Option<Excuse> {
         let deadlines = &self.desired.scheduler.deadlines;
         let now = self.now();
         let status = room.reports.status();
@@ -250,8 +263,8 @@ impl World {
         {
             return Some(Excuse::OccupiedDeadline);
         }
-        let silence = self.silence(holder, room);
-        if self.is_one_of_many(room) {
+        let silence = self.silence(decided_on, room);
+        if self.is_one_of_many(decided_on, room) {
             return None;
         }
         if silence > deadlines.lost {
@@ -269,20 +282,20 @@ impl World {
         }
     }
 
-    /// How long a room had been silent when `holder` read the registry last: what it decided on.
-    fn silence(&self, holder: &str, room: &Room) -> Span {
-        let read_at = self.oracle.read_at.get(holder).copied().unwrap_or_default();
+    /// How long a room had been silent when it was decided.
+    fn silence(&self, decided_on: Read, room: &Room) -> Span {
+        let read_at = decided_on.at;
         let heard = self.ground.bodies.get(&room.id).map(|body| &body.mind);
         let heard = match heard.and_then(|mind| mind.heard_until(read_at)) {
             Some(heard) => heard,
             None if room.reports.life_at.is_some_and(|at| at > read_at) => Span::ZERO,
             None => room.reports.life_witnessed,
         };
-        self.witness.total - heard
+        decided_on.witnessed - heard
     }
 
     /// Whether this room fell silent together with at least two others that make over a fifth of all.
-    fn is_one_of_many(&self, room: &Room) -> bool {
+    fn is_one_of_many(&self, decided_on: Read, room: &Room) -> bool {
         let ping = self.desired.scheduler.deadlines.ping;
         let rooms = self.all_known();
         let speaking = |room: &&Room| matches!(room.stage(), Stage::Running | Stage::Draining);
@@ -290,7 +303,7 @@ impl World {
         let mut lives: Vec<Span> = rooms
             .iter()
             .filter(speaking)
-            .filter(|room| self.witness.total - room.reports.life_witnessed > ping)
+            .filter(|room| decided_on.witnessed - room.reports.life_witnessed > ping)
             .map(|room| room.reports.life_witnessed)
             .collect();
         lives.sort_unstable();

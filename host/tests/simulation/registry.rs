@@ -13,6 +13,7 @@ use maestro_core::time::{Span, Timestamp};
 use tokio::sync::Notify;
 
 use crate::calls::Sent;
+use crate::oracle::Read;
 use crate::world::{Shared, World};
 
 /// The longest that a call to the registry takes.
@@ -132,7 +133,13 @@ impl World {
         Ok(fence.map(|fence| self.oracle.granted(fence, holder, broken, life)))
     }
 
-    fn act(&mut self, fence: &Fence, holder: &str, id: &RoomId, decided: (Revision, Act)) -> Answer<Room> {
+    fn act(
+        &mut self,
+        (fence, holder): (&Fence, &str),
+        id: &RoomId,
+        decided: (Revision, Act),
+        decided_on: Read,
+    ) -> Answer<Room> {
         let (revision, act) = decided;
         let before = self.known(id);
         let recovering = self.epoch.is_none();
@@ -144,7 +151,7 @@ impl World {
             (answer, _) => answer,
         };
         match &answer {
-            Ok(_) => self.check_act(holder, before, &act, recovering),
+            Ok(_) => self.check_act(decided_on, before, &act, recovering),
             Err(error) => self.note(|| format!("  {error}")),
         }
         answer
@@ -166,8 +173,11 @@ impl World {
     fn changes(&mut self, scheduler: &SchedulerName, holder: &str, since: Cursor) -> Answer<Changes> {
         let memory = Arc::clone(&self.memory);
         let mut changes = World::ask(&memory, |registry| registry.changes(scheduler, since))?;
-        let now = self.now();
-        self.oracle.has_read(holder, now);
+        let read = Read {
+            at: self.now(),
+            witnessed: self.witness.total,
+        };
+        self.oracle.has_read(holder, read);
         for room in &mut changes.rooms {
             match self.plan.broken {
                 Some(Broken::VictimsIgnoreUse) => look_idle(room),
@@ -320,6 +330,7 @@ impl Registry for Line {
     async fn act(&self, fence: &Fence, room: &RoomId, revision: Revision, act: Act) -> Answer<Room> {
         let (fence, holder, id) = (fence.clone(), self.holder.clone(), room.clone());
         let name = format!("{act:?} {room} at {}", revision.0);
+        let decided_on = self.world.lock().expect("one thread").oracle.decided_on(&holder);
         let tempting = matches!(act, Act::Drain { .. } | Act::Stop { .. }).then(|| id.clone());
         let sent = self.send(
             || name,
@@ -328,7 +339,7 @@ impl Registry for Line {
                     world.tempt(&id, in_ms);
                 }
             },
-            move |world| world.act(&fence, &holder, &id, (revision, act)),
+            move |world| world.act((&fence, &holder), &id, (revision, act), decided_on),
         );
         self.answer(sent).await
     }

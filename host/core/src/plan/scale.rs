@@ -170,6 +170,9 @@ impl<'i, 'a> Fleet<'i, 'a> {
             .current
             .saturating_sub(wanted)
             .max(left.saturating_sub(self.ceiling()));
+        if excess == 0 {
+            return leaving;
+        }
         let of_current = self
             .rooms
             .iter()
@@ -192,6 +195,9 @@ impl<'i, 'a> Fleet<'i, 'a> {
 
     /// Old rooms that others stand in for by now.
     fn replaced(&self) -> Vec<&'a Room> {
+        if !self.replaces() {
+            return Vec::new();
+        }
         let wanted = self.input.wanted;
         let surge = self.input.share.surge;
         let serving = self.count() - self.starting;
