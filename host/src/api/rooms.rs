@@ -45,10 +45,13 @@ pub(super) async fn report(
         .take(&room, Instant::now())
         .map_err(Problem::too_often)?;
     let authentic = api.key.check(&headers, name, &room)?;
-    let report = match read_body(body, CALL_LIMIT)
-        .await
-        .and_then(|bytes| body::read(&bytes))
-    {
+    let read = read_body(body, CALL_LIMIT).await;
+    if api.known.get(name).is_none() {
+        // The body took its time, and the scheduler was removed. The registry takes a scheduler that it does not have
+        // for one that it lost, and would begin it anew.
+        return Err(api.unknown_scheduler(name.as_str()));
+    }
+    let report = match read.and_then(|bytes| body::read(&bytes)) {
         Ok(report) => report,
         Err(problem) => {
             // Whoever sends something malformed is alive all the same. A room that nobody knows stays unknown.
