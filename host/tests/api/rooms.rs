@@ -1,5 +1,7 @@
 //! The room protocol and questions about rooms.
 
+use std::collections::BTreeSet;
+
 use maestro::registry::{Act, Registry};
 use maestro_core::names::RoomId;
 use maestro_core::time::{Span, Timestamp};
@@ -192,6 +194,36 @@ async fn rooms_are_listed_by_status_in_pages_that_neither_skip_nor_repeat() {
     assert_eq!(page("creating").await, [0; 0]);
     let ready = host.get("/scheduler/pong/rooms?limit=3").await;
     assert_eq!(ready["rooms"].as_array().unwrap().len(), 3);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn ready_rooms_are_offered_by_chance_so_that_callers_do_not_all_get_the_same() {
+    let host = Host::with_pong().await;
+    for suffix in 0..20 {
+        let room = host.room(suffix).await;
+        host.report(&room, if suffix < 16 { "ready" } else { "occupied" })
+            .await;
+    }
+    let offered = async |path: &str| -> BTreeSet<String> {
+        let body = host.get(&format!("/scheduler/pong/rooms{path}")).await;
+        let rooms: Vec<String> = serde_json::from_value(body["rooms"].clone()).unwrap();
+        let distinct: BTreeSet<String> = rooms.iter().cloned().collect();
+        assert_eq!(distinct.len(), rooms.len(), "{rooms:?}");
+        distinct
+    };
+    let ready = offered("?limit=100").await;
+    assert_eq!(ready.len(), 16);
+    for path in ["", "?metric=room", "?metric=legacy"] {
+        let mut answers = BTreeSet::new();
+        for _ in 0..20 {
+            let rooms = offered(path).await;
+            assert!(rooms.len() == 5 && rooms.is_subset(&ready), "{rooms:?}");
+            answers.insert(rooms);
+        }
+        // Twenty equal choices of 5 out of 16 come once in more tries than there are atoms.
+        assert!(answers.len() > 1, "{answers:?}");
+    }
     host.stop().await;
 }
 
