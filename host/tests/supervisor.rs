@@ -72,7 +72,8 @@ async fn supervisor(folder: &Path, store: &Store, tasks: &Tasks) -> (Supervisor,
         host_env: BTreeMap::new(),
     };
     let (journal, records) = Journal::new(store.clone(), clock::system());
-    tasks.spawn(Kind::Journal, journal.run(tasks.stop_token()));
+    let patience = Duration::from_secs(10);
+    tasks.spawn(Kind::Journal, journal.run(tasks.stop_token(), patience));
     let supervisor = Supervisor {
         store: store.clone(),
         catalog: Arc::new(Catalog::new(engine.unwrap(), store.clone()).await.unwrap()),
