@@ -109,8 +109,17 @@ pub struct Desired {
     pub policies: BTreeMap<String, Result<Policy, String>>,
     /// Set while the scheduler is being deleted.
     pub deleting: Option<Deleting>,
-    /// `wanted` of the last decision in the store, in case the registry lost it.
-    pub last_wanted: Option<u32>,
+    /// What the decisions in the store come to, in case the registry lost it.
+    pub last: Option<Standing>,
+}
+
+/// Where the decisions in the store leave a scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// `wanted` of the last one.
+    pub wanted: u32,
+    /// When the last one was made that moved `wanted` by a vote or by hand.
+    pub scaled_at: Option<Timestamp>,
 }
 
 /// How a scheduler is to be deleted.
