@@ -1,12 +1,13 @@
 //! From a stored scheduler to what its loop goes by; and how far its rooms are from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maestro_core::names::Version;
 use maestro_core::room::{Room, Stage};
 use maestro_wire::record;
 
-use super::{Supervisor, chain};
+use super::chain;
+use crate::catalog::Catalog;
 use crate::control::{Deleting, Desired, Standing};
 use crate::known::Entry;
 use crate::store::operations::{State as OperationState, Step};
@@ -17,41 +18,33 @@ use crate::store::{self, Store};
 /// cooldown, but where rooms are made and lost many times a second.
 const CHANGES: u64 = 200;
 
-/// What the loop goes by, and whether a policy is missing that may load later.
-pub(super) async fn make(from: &Supervisor, stored: &Stored) -> Result<(Desired, bool), store::Error> {
-    let name = &stored.name;
-    let read = Entry::read(stored.clone()).map_err(|error| store::Error::Unreadable {
-        what: "a scheduler's document",
-        reason: error.to_string(),
-    })?;
-    let scheduler = read.scheduler;
-    let mut policies = BTreeMap::new();
-    for trigger in &scheduler.autoscaling.triggers {
-        let digest = stored.active.digests.get(&trigger.id).copied();
-        let policy = from.catalog.load(&trigger.policy, digest).await.map_err(|error| {
-            let reason = chain(&error);
-            tracing::warn!(scheduler.name = %name, "{name}: policy {} can't be asked: {reason}", trigger.policy.name);
-            reason
-        });
-        policies.insert(trigger.id.clone(), policy);
+/// What the loop goes by. Takes as long as its policies take to load.
+pub(super) async fn make(store: &Store, catalog: &Catalog, entry: &Entry) -> Result<Desired, store::Error> {
+    let Entry { scheduler, stored } = entry;
+    let (mut policies, mut deleting) = (BTreeMap::new(), None);
+    match stored.state {
+        State::Live => {
+            for trigger in &scheduler.autoscaling.triggers {
+                let digest = stored.active.digests.get(&trigger.id).copied();
+                let policy = catalog.load(&trigger.policy, digest).await;
+                policies.insert(trigger.id.clone(), policy.map_err(|error| chain(&error)));
+            }
+        }
+        // Its policies are no longer asked, so that none is waited for.
+        State::Deleting { force } => {
+            deleting = Some(Deleting {
+                force,
+                since: stored.updated_at,
+            });
+        }
     }
-    let is_incomplete = policies.values().any(Result::is_err);
-    let deleting = match stored.state {
-        State::Live => None,
-        State::Deleting { force } => Some(Deleting {
-            force,
-            since: stored.updated_at,
-        }),
-    };
-    let last = standing(&from.store, stored).await?;
-    let desired = Desired {
-        scheduler,
+    Ok(Desired {
+        scheduler: scheduler.clone(),
         version: stored.active.version,
         policies,
         deleting,
-        last,
-    };
-    Ok((desired, is_incomplete))
+        last: standing(store, stored).await?,
+    })
 }
 
 /// Where the decisions in the store leave a scheduler; `None` before its first one.
@@ -71,6 +64,26 @@ async fn standing(store: &Store, stored: &Stored) -> Result<Option<Standing>, st
         .find(|decision| decision.scaled)
         .map(|decision| decision.at);
     Ok(Some(Standing { wanted, scaled_at }))
+}
+
+/// Why triggers have no policy that can be asked, by their ids.
+pub(super) fn failures(desired: &Desired) -> BTreeMap<&str, &str> {
+    let policies = desired.policies.iter();
+    let failed = policies.filter_map(|(id, policy)| Some((id.as_str(), policy.as_ref().err()?.as_str())));
+    failed.collect()
+}
+
+/// Which policies can't be asked and why, but for what was so `before`: the same is told once.
+pub(super) fn news(desired: &Desired, before: Option<&Desired>) -> BTreeSet<String> {
+    let told = before.map(failures).unwrap_or_default();
+    let mut news = failures(desired);
+    news.retain(|id, reason| told.get(id) != Some(reason));
+    let triggers = desired.scheduler.autoscaling.triggers.iter();
+    let words = triggers.filter_map(|trigger| {
+        let reason = news.get(trigger.id.as_str())?;
+        Some(format!("policy {} can't be asked: {reason}", trigger.policy.name))
+    });
+    words.collect()
 }
 
 /// How far `rooms` are on their way to `version`, in the words of an operation.
@@ -98,7 +111,8 @@ pub(super) fn progress(rooms: &[Room], version: Version, active: Version, desire
         description: match (version == active, old) {
             (false, _) => format!("{version} was followed by {active}"),
             (true, 0) if is_done => "finished".to_owned(),
-            (true, 0) => format!("{up} of at least {least} rooms are up"),
+            (true, 0) => format!("rooms that are up: {up} of at least {least}"),
+            (true, 1) => "1 room of an older version is left; in a match, it finishes it first".to_owned(),
             (true, old) => {
                 format!("{old} rooms of an older version are left; those in a match finish it first")
             }
@@ -194,5 +208,26 @@ mod tests {
             append(decision(6_000, 3, 5, true)).await,
             expected(5, Some(6_000))
         );
+    }
+
+    #[tokio::test]
+    async fn a_policy_that_can_not_be_asked_is_told_once_until_the_reason_changes() {
+        let (_store, entry) = with_pong().await;
+        let id = entry.scheduler.autoscaling.triggers[0].id.clone();
+        let failing = |reason: &str| Desired {
+            scheduler: entry.scheduler.clone(),
+            version: Version::FIRST,
+            policies: BTreeMap::from([(id.clone(), Err(reason.to_owned()))]),
+            deleting: None,
+            last: None,
+        };
+        let (first, second) = (failing("it is not deployed"), failing("it does not compile"));
+        let told = |desired, before| news(desired, before).into_iter().collect::<Vec<_>>();
+        assert_eq!(
+            told(&first, None),
+            ["policy deep can't be asked: it is not deployed"]
+        );
+        assert!(told(&first, Some(&first)).is_empty());
+        assert_eq!(told(&second, Some(&first)).len(), 1);
     }
 }
