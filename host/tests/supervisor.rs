@@ -17,13 +17,14 @@ use maestro::cluster::local::{self, Local, Program};
 use maestro::control;
 use maestro::registry::clock;
 use maestro::registry::memory::Memory;
-use maestro::registry::{Cursor, Registry, State};
+use maestro::registry::{Call, Cursor, Registry, State};
 use maestro::store::Store;
 use maestro::store::policies::Deployed;
 use maestro::store::schedulers::{Draft, ManagedBy};
 use maestro::supervisor::{Journal, Supervisor};
 use maestro::tasks::{Kind, Tasks};
-use maestro_core::names::{Digest, PolicyName, SchedulerName};
+use maestro_core::names::{Digest, PolicyName, RoomId, SchedulerName, Version};
+use maestro_core::report::{Report, Reported};
 use maestro_engine::{Compiler, Engine, Evaluator, package};
 use maestro_wire::document;
 use rustix::fs::{FileType, Mode, OFlags};
@@ -225,7 +226,11 @@ async fn nothing_is_known_of_a_scheduler_once_it_is_deleted() {
     let (supervisor, registry) = supervisor(folder.path(), &store, &tasks, proper_engine()).await;
     let (known, changed) = (supervisor.known.clone(), supervisor.changed.clone());
     tasks.spawn(Kind::Supervisor, supervisor.run(tasks.stop_token()));
-    eventually("the loop of pong", async || state(&registry, "pong").await).await;
+    eventually("the recovery of pong ends", async || {
+        let changes = registry.changes(&name("pong"), Cursor::START).await.unwrap();
+        changes.epoch
+    })
+    .await;
     assert!(known.get(&name("pong")).is_some());
 
     let now = (clock::system())();
@@ -234,21 +239,37 @@ async fn nothing_is_known_of_a_scheduler_once_it_is_deleted() {
         .await;
     asked.unwrap();
     changed.notify_one();
-    let is_removed = async || {
-        let is_gone = store.scheduler(&name("pong")).await.unwrap().is_none();
-        is_gone.then_some(())
+    // A room that goes on calling for as long as the API would let it.
+    let room = RoomId::new(&name("pong"), 1);
+    let calls = async {
+        while known.get(&name("pong")).is_some() {
+            let call = Call::Report {
+                report: Report {
+                    status: Reported::Ready,
+                    sent_at: now,
+                    metadata: None,
+                    running_matches: None,
+                    capacity: None,
+                },
+                authentic: true,
+                version: Version::FIRST,
+            };
+            // Refused while the scheduler is there, because all its rooms are known.
+            drop(registry.report(&name("pong"), &room, call).await);
+            tokio::task::yield_now().await;
+        }
     };
-    eventually("its row is gone", is_removed).await;
-    eventually("it is forgotten", async || {
-        known.get(&name("pong")).is_none().then_some(())
+    let forgotten = tokio::time::timeout(Duration::from_secs(30), calls).await;
+    forgotten.expect("a scheduler without rooms is deleted at once");
+    assert_eq!(store.scheduler(&name("pong")).await.unwrap(), None);
+    eventually("the room that called late is gone", async || {
+        let rooms = registry.rooms(&name("pong")).await.unwrap();
+        rooms.is_empty().then_some(())
     })
     .await;
-    eventually("its state is gone", async || {
-        state(&registry, "pong").await.is_none().then_some(())
-    })
-    .await;
+    assert_eq!(state(&registry, "pong").await, None);
 
-    // One of the same name begins at once, and not at the next look by itself.
+    // One of the same name begins anew.
     put(&store, "pong", &text("pong")).await;
     changed.notify_one();
     eventually("the loop of the new pong", async || {
