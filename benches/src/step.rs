@@ -144,7 +144,7 @@ impl Fleet {
             version: Version::FIRST,
             policies: BTreeMap::new(),
             deleting: None,
-            last_wanted: None,
+            last: None,
         };
         let control = Control::new(deps, Arc::new(desired));
         let mut fleet = Self {

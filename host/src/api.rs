@@ -15,7 +15,7 @@ mod rooms;
 mod schedulers;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Request;
@@ -54,7 +54,7 @@ pub struct Api {
     pub cluster: Arc<dyn Cluster>,
     /// Policies.
     pub catalog: Arc<Catalog>,
-    /// Schedulers, so that a ping never asks the store.
+    /// Schedulers, so that a room's ping never asks the store.
     pub known: Arc<Known>,
     /// What rooms' tokens are made from.
     pub key: Key,
@@ -64,7 +64,7 @@ pub struct Api {
     pub changed: Arc<Notify>,
     /// Most rooms of one scheduler.
     pub cap: u32,
-    /// How often each room may call.
+    /// How often each room may call, and the store be asked for what nobody knows.
     pub limits: Arc<limit::Limits>,
 }
 
@@ -84,28 +84,32 @@ impl Api {
             .map(|record| record.decision))
     }
 
-    /// A scheduler by the name in a path.
+    /// A scheduler by the name in a path. Anybody may call with any name: the store is asked for those that are not
+    /// known here, at a bounded rate and for none of them twice in a moment.
     async fn scheduler(&self, name: &str) -> Result<Arc<Entry>, Problem> {
         let Ok(parsed) = SchedulerName::parse(name) else {
-            return Err(self.unknown_scheduler(name).await);
+            return Err(self.unknown_scheduler(name));
         };
         if let Some(entry) = self.known.get(&parsed) {
             return Ok(entry);
         }
+        let now = Instant::now();
+        if self.known.is_absent(&parsed, now) {
+            return Err(self.unknown_scheduler(name));
+        }
+        self.limits.take_lookup(now).map_err(Problem::too_many_unknown)?;
         match self.store.scheduler(&parsed).await? {
             Some(stored) => Ok(self.known.put(Entry::read(stored)?)),
-            None => Err(self.unknown_scheduler(name).await),
+            None => {
+                self.known.miss(&parsed, now);
+                Err(self.unknown_scheduler(name))
+            }
         }
     }
 
-    async fn unknown_scheduler(&self, name: &str) -> Problem {
-        // Without the store there is no nearest name to tell, and the answer is the same.
-        let stored = self.store.schedulers().await.unwrap_or_default();
-        Problem::unknown(
-            "scheduler",
-            name,
-            stored.iter().map(|stored| stored.name.as_str()),
-        )
+    fn unknown_scheduler(&self, name: &str) -> Problem {
+        let known = self.known.names();
+        Problem::unknown("scheduler", name, known.iter().map(SchedulerName::as_str))
     }
 }
 

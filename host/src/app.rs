@@ -35,6 +35,9 @@ use crate::tasks::{Kind, Tasks, blocking};
 /// The longest that loops and requests may take to end.
 const STOP: Duration = Duration::from_secs(5);
 
+/// Of that, how long the journal waits for what loops say last; the rest is for writing it.
+const LAST_WORDS: Duration = Duration::from_secs(4);
+
 /// The bound of a room's output file.
 const LOG_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -104,7 +107,7 @@ impl App {
         };
         let acting = Tasks::new();
         let (journal, records) = Journal::new(store.clone(), Arc::clone(&wall));
-        acting.spawn(Kind::Journal, journal.run(acting.stop_token()));
+        acting.spawn(Kind::Journal, journal.run(acting.stop_token(), LAST_WORDS));
         let supervisor = Supervisor {
             store: store.clone(),
             catalog,

@@ -1,9 +1,10 @@
 //! From a policy's name to something that can be asked: what ships with Maestro, and what was deployed.
 //!
-//! Built-ins and deployed policies go through exactly the same checks, compilation and sandbox. A policy is stored only
-//! after it was checked, compiled and started once, so that a bad one changes nothing. Loaded policies are kept by
-//! digest. Callers: the API, the supervisor.
+//! Built-ins and deployed policies go through exactly the same checks, compilation and sandbox. Loaded policies are kept
+//! by digest, and one that is kept is given out without waiting for any that is being loaded. Callers: the API, the
+//! supervisor.
 
+mod deploy;
 mod version;
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,13 +12,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use maestro_core::names::{Digest, PolicyName};
 use maestro_core::scheduler::PolicyRef;
-use maestro_core::time::Timestamp;
-use maestro_engine::package::{self, Manifest, PackageError};
-use maestro_engine::{Class, Engine, Failure, LoadError, Policy, Refusal};
+use maestro_engine::package::PackageError;
+use maestro_engine::{Class, Engine, Failure, LoadError, Policy};
 use maestro_policies::POLICIES;
 use maestro_wire::document::{self, Document, nearest, quoted};
-use maestro_wire::http::PolicyBody;
-use maestro_wire::view::rfc3339;
+use tokio::sync::Semaphore;
 
 use crate::store::policies::Deployed;
 use crate::store::{self, Store};
@@ -27,12 +26,17 @@ use crate::tasks::blocking;
 /// uses are loaded anew when they are needed, which takes a millisecond from the compile cache.
 const LOADED: usize = 1_000;
 
+/// Policies that are loaded at once. The engine compiles one after the other; more places than one are for those that
+/// are compiled already, and no more than these because each has its component in memory and a thread.
+const LOADS: usize = 4;
+
 /// All policies.
 pub struct Catalog {
     engine: Arc<Engine>,
     store: Store,
     built_in: Vec<BuiltIn>,
     loaded: Mutex<HashMap<Digest, Policy>>,
+    loads: Semaphore,
 }
 
 struct BuiltIn {
@@ -150,6 +154,7 @@ impl Catalog {
             store,
             built_in,
             loaded: Mutex::default(),
+            loads: Semaphore::new(LOADS),
         })
     }
 
@@ -166,18 +171,20 @@ impl Catalog {
         if let Some(policy) = self.kept(digest) {
             return Ok(policy);
         }
-        let deployed = self.store.policies().await?;
-        let deployed = deployed.into_iter().find(|policy| policy.digest == digest);
-        let component = self.store.policy_component(digest).await?;
-        let (Some(deployed), Some(component)) = (deployed, component) else {
+        // It is never closed, so that there is always a place in the end.
+        let _place = self.loads.acquire().await.ok();
+        if let Some(policy) = self.kept(digest) {
+            return Ok(policy);
+        }
+        let Some(component) = self.store.policy_component(digest).await? else {
             return Err(Error::UnknownName(format!(
                 "policy {} ({}) is no longer deployed",
                 reference.name,
                 digest.short()
             )));
         };
-        let class = Class::parse(&deployed.class).unwrap_or_default();
-        let policy = load(&self.engine, component, class).await?;
+        let class = Class::parse(&component.class).unwrap_or_default();
+        let policy = load(&self.engine, component.bytes, class).await?;
         self.keep(policy.clone());
         Ok(policy)
     }
@@ -232,73 +239,6 @@ impl Catalog {
         match problems.is_empty() {
             true => Ok(digests),
             false => Err(problems),
-        }
-    }
-
-    /// Stores a policy after it was checked, compiled and started once.
-    pub async fn deploy(&self, bytes: &[u8], now: Timestamp) -> Result<PolicyBody, Error> {
-        let bytes = bytes.to_vec();
-        let component = blocking(move || package::wrap(&bytes))
-            .await
-            .map_err(Error::Package)?;
-        let policy = load(&self.engine, component.clone(), Class::Native).await?;
-        let name = PolicyName::parse(&policy.manifest().name).map_err(|reason| Error::Name {
-            name: quoted(&policy.manifest().name),
-            reason: reason.to_string(),
-        })?;
-        if self.built_in(&name).is_some() {
-            return Err(Error::BuiltInName(name));
-        }
-        let tried = policy.clone();
-        match blocking(move || tried.validate("{}")).await {
-            // That it wants parameters is fine; that it crashes or never answers is not.
-            Ok(()) | Err(Refusal::Rejected(_)) => {}
-            Err(Refusal::Failed(failure)) => return Err(Error::Trial(failure)),
-        }
-        let deployed = Deployed {
-            name,
-            version: policy.manifest().version.clone(),
-            digest: policy.digest(),
-            class: Class::Native.as_str().to_owned(),
-            manifest: written(policy.manifest()),
-            deployed_at: now,
-            size: u64::try_from(component.len()).unwrap_or(u64::MAX),
-        };
-        let stored = self.store.deploy_policy(&deployed, &component).await?;
-        self.keep(policy);
-        Ok(deployed_body(&stored))
-    }
-
-    /// All policies: what ships with Maestro, then what was deployed, by name and version.
-    pub async fn list(&self) -> Result<Vec<PolicyBody>, Error> {
-        let mut all: Vec<PolicyBody> = self
-            .built_in
-            .iter()
-            .map(|shipped| body(shipped.policy.manifest(), shipped.policy.digest(), None))
-            .collect();
-        let mut deployed = self.store.policies().await?;
-        deployed.sort_by(|a, b| {
-            a.name
-                .cmp(&b.name)
-                .then_with(|| version::compare(&a.version, &b.version))
-        });
-        all.extend(deployed.iter().map(deployed_body));
-        Ok(all)
-    }
-
-    /// One policy, as in `queue-depth` or `queue-depth@1.2`.
-    pub async fn get(&self, text: &str) -> Result<PolicyBody, Error> {
-        let (name, version) = match text.split_once('@') {
-            Some((name, version)) => (name, Some(version)),
-            None => (text, None),
-        };
-        let shipped = PolicyName::parse(name).ok();
-        match shipped.as_ref().and_then(|name| self.built_in(name)) {
-            Some(shipped) => {
-                shipped.check_version(version)?;
-                Ok(body(shipped.policy.manifest(), shipped.policy.digest(), None))
-            }
-            None => Ok(deployed_body(&self.find(name, version).await?)),
         }
     }
 
@@ -391,48 +331,4 @@ async fn load(engine: &Arc<Engine>, component: Vec<u8>, class: Class) -> Result<
     blocking(move || engine.load(&component, class))
         .await
         .map_err(Error::Load)
-}
-
-/// What the store keeps of a manifest, so that lists need no component.
-fn written(manifest: &Manifest) -> String {
-    let kept = Kept {
-        summary: manifest.summary.clone(),
-        inputs: manifest.inputs.clone(),
-        parameters: serde_json::from_str(&manifest.parameters_schema).unwrap_or_default(),
-    };
-    serde_json::to_string(&kept).unwrap_or_default()
-}
-
-#[derive(Default, serde::Serialize, serde::Deserialize)]
-struct Kept {
-    summary: String,
-    inputs: Vec<String>,
-    parameters: serde_json::Value,
-}
-
-fn deployed_body(deployed: &Deployed) -> PolicyBody {
-    let kept: Kept = serde_json::from_str(&deployed.manifest).unwrap_or_default();
-    PolicyBody {
-        name: deployed.name.to_string(),
-        version: deployed.version.clone(),
-        digest: deployed.digest.to_string(),
-        summary: kept.summary,
-        builtin: false,
-        deployed_at: Some(rfc3339(deployed.deployed_at)),
-        inputs: kept.inputs,
-        parameters: kept.parameters,
-    }
-}
-
-fn body(manifest: &Manifest, digest: Digest, deployed_at: Option<Timestamp>) -> PolicyBody {
-    PolicyBody {
-        name: manifest.name.clone(),
-        version: manifest.version.clone(),
-        digest: digest.to_string(),
-        summary: manifest.summary.clone(),
-        builtin: deployed_at.is_none(),
-        deployed_at: deployed_at.map(rfc3339),
-        inputs: manifest.inputs.clone(),
-        parameters: serde_json::from_str(&manifest.parameters_schema).unwrap_or_default(),
-    }
 }

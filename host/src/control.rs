@@ -34,7 +34,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::cluster::{self, Cluster};
-use crate::registry::{self, Registry, State};
+use crate::registry::{self, Registry, Standing, State};
 
 pub use judge::Evidence;
 
@@ -110,8 +110,8 @@ pub struct Desired {
     pub policies: BTreeMap<String, Result<Policy, String>>,
     /// Set while the scheduler is being deleted.
     pub deleting: Option<Deleting>,
-    /// `wanted` of the last decision in the store, in case the registry lost it.
-    pub last_wanted: Option<u32>,
+    /// What the decisions in the store come to, in case the registry lost it.
+    pub last: Option<Standing>,
 }
 
 /// How a scheduler is to be deleted.

@@ -1,29 +1,32 @@
 //! Keeps one running loop for each scheduler of the store.
 //!
-//! Polling the store is the truth, a nudge only makes it sooner. The supervisor never waits for a loop: it hands over
-//! what should be and what was asked for by hand, and the runner of each loop tells the store what came of it.
+//! Polling the store is the truth, a nudge only makes it sooner. The supervisor never waits for a loop, nor for a policy:
+//! it hands over what should be, once that is loaded, and what was asked for by hand, and the runner of each loop tells
+//! the store what came of it.
 
+mod loading;
 mod desired;
+mod runner;
 mod journal;
 mod evidence;
-mod runner;
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use maestro_core::names::SchedulerName;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Catalog;
 use crate::control::{Clock, Command, Control, Deps, Desired, Scale};
-use crate::known::Known;
+use crate::known::{self, Known};
 use crate::store::operations::{self, Input};
-use crate::store::schedulers::Stored;
 use crate::store::{self, Store};
 use crate::tasks::{Kind, Tasks};
+use loading::{Loaded, Loading};
 
 pub use journal::{Item, Journal};
 
@@ -55,110 +58,53 @@ pub struct Supervisor {
     pub journal: mpsc::Sender<Item>,
 }
 
+/// What the supervisor remembers between two looks.
+struct Keeper {
+    supervisor: Supervisor,
+    running: BTreeMap<SchedulerName, Running>,
+    loading: Loading,
+    /// Why a scheduler can't be kept, as it was told last: the same is told once.
+    told: BTreeMap<SchedulerName, String>,
+    /// Whether the store did not answer the last look.
+    is_away: bool,
+}
+
 /// One running loop, seen from here.
 struct Running {
     desired: watch::Sender<Arc<Desired>>,
     commands: mpsc::Sender<Command>,
     stop: CancellationToken,
     /// What `desired` was made from.
-    made_from: Stored,
-    /// Whether a policy could not be loaded, so that it is tried again.
-    is_incomplete: bool,
+    made_from: Arc<known::Entry>,
     /// Operations that were handed over already.
     handed: BTreeSet<u64>,
 }
 
 impl Supervisor {
     /// Keeps loops running until `stop`; ends at once then, because the loops stop by the same token.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), store::Error> {
-        let mut running = BTreeMap::new();
-        let mut told = BTreeSet::new();
-        let mut is_away = false;
+    pub async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
+        let mut keeper = Keeper {
+            supervisor: self,
+            running: BTreeMap::new(),
+            loading: Loading::default(),
+            told: BTreeMap::new(),
+            is_away: false,
+        };
+        let mut polls = interval(POLL);
+        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            match self.look(&mut running, &mut told).await {
-                Ok(()) => is_away = false,
-                // Loops go on with what they have; the same outage is told once.
-                Err(error) if !is_away => {
-                    is_away = true;
-                    tracing::warn!(
-                        "the store does not answer, schedulers go on as they are: {}",
-                        chain(&error)
-                    );
-                }
-                Err(_same) => {}
-            }
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                () = self.changed.notified() => {}
-                () = tokio::time::sleep(POLL) => {}
+                loaded = keeper.loading.next() => keeper.settle(loaded),
+                () = keeper.supervisor.changed.notified() => keeper.look().await,
+                _ = polls.tick() => keeper.look().await,
             }
         }
     }
 
-    /// Fails when the store does; a scheduler that can't be kept for a reason of its own is told once, in `told`, and
-    /// the others go on.
-    async fn look(
-        &self,
-        running: &mut BTreeMap<SchedulerName, Running>,
-        told: &mut BTreeSet<String>,
-    ) -> Result<(), store::Error> {
-        let schedulers = self.store.schedulers().await?;
-        let mut failures: BTreeSet<String> = self
-            .known
-            .replace(&schedulers)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        running.retain(|name, this| {
-            // A loop that ended (the scheduler is deleted, or it panicked) has dropped its receivers.
-            let is_alive = !this.commands.is_closed();
-            let is_stored = schedulers.iter().any(|stored| stored.name == *name);
-            if !is_stored {
-                this.stop.cancel();
-            }
-            is_alive && is_stored
-        });
-        for stored in schedulers
-            .into_iter()
-            .filter(|stored| self.known.get(&stored.name).is_some())
-        {
-            match self.keep(running, stored).await {
-                Ok(()) => {}
-                Err(error) if error.is_outage() => return Err(error),
-                Err(error) => {
-                    failures.insert(chain(&error));
-                }
-            }
-        }
-        failures
-            .difference(told)
-            .for_each(|failure| tracing::error!("{failure}"));
-        *told = failures;
-        Ok(())
-    }
-
-    async fn keep(
-        &self,
-        running: &mut BTreeMap<SchedulerName, Running>,
-        stored: Stored,
-    ) -> Result<(), store::Error> {
-        let name = stored.name.clone();
-        let this = match running.entry(name.clone()) {
-            Entry::Occupied(entry) => {
-                let this = entry.into_mut();
-                if this.made_from != stored || this.is_incomplete {
-                    self.replace(this, stored).await?;
-                }
-                this
-            }
-            Entry::Vacant(entry) => entry.insert(self.start(stored).await?),
-        };
-        self.hand_over(&name, this).await
-    }
-
-    async fn start(&self, stored: Stored) -> Result<Running, store::Error> {
-        let (desired, is_incomplete) = desired::make(self, &stored).await?;
+    fn start(&self, entry: Arc<known::Entry>, desired: Desired) -> Running {
+        let name = entry.stored.name.clone();
         let desired = Arc::new(desired);
         let (desired_tx, desired_rx) = watch::channel(Arc::clone(&desired));
         let (commands_tx, commands_rx) = mpsc::channel(COMMANDS);
@@ -169,36 +115,25 @@ impl Supervisor {
         };
         let runner = runner::Runner {
             control: Control::new(deps.clone(), desired),
-            name: stored.name.clone(),
+            name: name.clone(),
             deps,
             desired: desired_rx,
             commands: commands_rx,
             store: self.store.clone(),
             wall: Arc::clone(&self.wall),
+            known: Arc::clone(&self.known),
+            changed: Arc::clone(&self.changed),
             journal: self.journal.clone(),
         };
         self.tasks
-            .spawn(Kind::Loop(stored.name.to_string()), runner.run(stop.clone()));
-        Ok(Running {
+            .spawn(Kind::Loop(name.to_string()), runner.run(stop.clone()));
+        Running {
             desired: desired_tx,
             commands: commands_tx,
             stop,
-            made_from: stored,
-            is_incomplete,
+            made_from: entry,
             handed: BTreeSet::new(),
-        })
-    }
-
-    async fn replace(&self, this: &mut Running, stored: Stored) -> Result<(), store::Error> {
-        let (desired, is_incomplete) = desired::make(self, &stored).await?;
-        // A policy tried again in vain is no news; the loop would take heart, and try at once what keeps failing.
-        let is_news = this.made_from != stored || loaded(&desired) != loaded(&this.desired.borrow());
-        if is_news {
-            this.desired.send_replace(Arc::new(desired));
         }
-        this.made_from = stored;
-        this.is_incomplete = is_incomplete;
-        Ok(())
     }
 
     /// Gives what was asked for by hand to the loop, each operation once; the runner writes what came of it.
@@ -241,7 +176,7 @@ impl Supervisor {
         let step = desired::progress(
             &rooms,
             version,
-            this.made_from.active.version,
+            this.made_from.stored.active.version,
             &this.desired.borrow(),
         );
         if step.state == operation.state && step.progress == operation.progress {
@@ -255,9 +190,115 @@ impl Supervisor {
     }
 }
 
-/// How many of its policies can be asked.
-fn loaded(desired: &Desired) -> usize {
-    desired.policies.values().filter(|policy| policy.is_ok()).count()
+impl Keeper {
+    async fn look(&mut self) {
+        match self.try_look().await {
+            Ok(()) => self.is_away = false,
+            // Loops go on with what they have; the same outage is told once.
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_away, true) {
+                    tracing::warn!(
+                        "the store does not answer, schedulers go on as they are: {}",
+                        chain(&error)
+                    );
+                }
+            }
+        }
+    }
+
+    /// Fails when the store does; a scheduler that can't be kept for a reason of its own is told of, and the others
+    /// go on.
+    async fn try_look(&mut self) -> Result<(), store::Error> {
+        let known = Arc::clone(&self.supervisor.known);
+        known.begin_list();
+        let schedulers = self.supervisor.store.schedulers().await?;
+        for unreadable in known.replace(&schedulers) {
+            self.tell(unreadable.scheduler(), unreadable.to_string());
+        }
+        let stored: BTreeSet<&SchedulerName> = schedulers.iter().map(|stored| &stored.name).collect();
+        self.told.retain(|name, _| stored.contains(name));
+        self.running.retain(|name, this| {
+            // A loop that ended (the scheduler is deleted, or it panicked) has dropped its receivers.
+            let is_alive = !this.commands.is_closed();
+            let is_stored = stored.contains(name);
+            if !is_stored {
+                this.stop.cancel();
+            }
+            is_alive && is_stored
+        });
+        for entry in stored.into_iter().filter_map(|name| known.get(name)) {
+            let name = entry.stored.name.clone();
+            match self.keep(entry).await {
+                Ok(()) => {}
+                Err(error) if error.is_outage() => return Err(error),
+                Err(error) => self.tell(&name, chain(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn keep(&mut self, entry: Arc<known::Entry>) -> Result<(), store::Error> {
+        let supervisor = &self.supervisor;
+        let (with, tasks) = ((&supervisor.store, &supervisor.catalog), &supervisor.tasks);
+        let name = entry.stored.name.clone();
+        let Some(this) = self.running.get_mut(&name) else {
+            self.loading.begin(with, tasks, entry);
+            return Ok(());
+        };
+        // A policy that could not be loaded is tried again.
+        let is_complete = desired::failures(&this.desired.borrow()).is_empty();
+        if this.made_from.stored != entry.stored || !is_complete {
+            self.loading.begin(with, tasks, entry);
+        }
+        supervisor.hand_over(&name, this).await
+    }
+
+    /// Gives a loop what it goes by from now on; begins it when there is none.
+    fn settle(&mut self, loaded: Loaded) {
+        let Loaded { entry, desired } = loaded;
+        let name = entry.stored.name.clone();
+        let desired = match desired {
+            Ok(desired) => desired,
+            Err(error) => return self.tell(&name, chain(&error)),
+        };
+        if self.supervisor.known.get(&name).is_none() {
+            // Removed in the meantime.
+            return;
+        }
+        self.told.remove(&name);
+        let before = self.running.get(&name).map(|this| this.desired.borrow().clone());
+        for trouble in desired::news(&desired, before.as_deref()) {
+            tracing::warn!(scheduler.name = %name, "{name}: {trouble}");
+        }
+        match self.running.get_mut(&name) {
+            Some(this) => this.replace(entry, desired),
+            None => {
+                let this = self.supervisor.start(entry, desired);
+                self.running.insert(name, this);
+                // What was asked for by hand before there was a loop is handed over at a look.
+                self.supervisor.changed.notify_one();
+            }
+        }
+    }
+
+    fn tell(&mut self, name: &SchedulerName, reason: String) {
+        if self.told.get(name) != Some(&reason) {
+            tracing::error!(scheduler.name = %name, "{reason}");
+            self.told.insert(name.clone(), reason);
+        }
+    }
+}
+
+impl Running {
+    fn replace(&mut self, entry: Arc<known::Entry>, desired: Desired) {
+        // A policy tried again in vain is no news; the loop would take heart, and try at once what keeps failing.
+        let is_news = self.made_from.stored != entry.stored
+            || desired::failures(&desired) != desired::failures(&self.desired.borrow());
+        if is_news {
+            self.desired.send_replace(Arc::new(desired));
+        }
+        self.made_from = entry;
+    }
 }
 
 /// An error with its causes, for a log line.

@@ -25,6 +25,8 @@ pub enum Kind {
     Supervisor,
     /// The loop of one scheduler.
     Loop(String),
+    /// Loads the policies of one scheduler for its loop.
+    Loading(String),
     /// Writes decisions and samples to the store.
     Journal,
     /// Simulates demand in `maestro dev`.
@@ -42,6 +44,7 @@ impl fmt::Display for Kind {
             Self::Heartbeat => f.write_str("heartbeat"),
             Self::Supervisor => f.write_str("supervisor"),
             Self::Loop(scheduler) => write!(f, "loop of {scheduler}"),
+            Self::Loading(scheduler) => write!(f, "policies of {scheduler}"),
             Self::Journal => f.write_str("journal"),
             Self::Matchmaker => f.write_str("matchmaker"),
             Self::Files => f.write_str("files"),
@@ -63,7 +66,9 @@ impl Kind {
     fn on_failure(&self) -> OnFailure {
         match self {
             Self::Api | Self::Heartbeat | Self::Supervisor | Self::Journal => OnFailure::StopAll,
-            Self::Loop(_) | Self::Matchmaker | Self::Files | Self::Screen => OnFailure::LogOnly,
+            Self::Loop(_) | Self::Loading(_) | Self::Matchmaker | Self::Files | Self::Screen => {
+                OnFailure::LogOnly
+            }
         }
     }
 }

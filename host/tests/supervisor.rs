@@ -1,8 +1,9 @@
-//! One scheduler that can't be kept, beside others that can.
+//! Schedulers beside each other: one that can't be kept, one whose policy takes its time, one that is deleted.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "a test fails by panicking, its helpers too"
 )]
 
@@ -16,14 +17,18 @@ use maestro::cluster::local::{self, Local, Program};
 use maestro::control;
 use maestro::registry::clock;
 use maestro::registry::memory::Memory;
-use maestro::registry::{Cursor, Registry};
+use maestro::registry::{Call, Cursor, Registry, Standing};
 use maestro::store::Store;
+use maestro::store::policies::Deployed;
 use maestro::store::schedulers::{Draft, ManagedBy};
 use maestro::supervisor::{Journal, Supervisor};
 use maestro::tasks::{Kind, Tasks};
-use maestro_core::names::SchedulerName;
-use maestro_engine::{Compiler, Engine, Evaluator};
+use maestro_core::names::{Digest, PolicyName, RoomId, SchedulerName, Version};
+use maestro_core::report::{Report, Reported};
+use maestro_engine::{Compiler, Engine, Evaluator, package};
 use maestro_wire::document;
+use rustix::fs::{FileType, Mode, OFlags};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
 fn maestro() -> &'static Path {
@@ -50,14 +55,27 @@ async fn put(store: &Store, name: &str, document: &str) {
     store.create_scheduler(&draft, (clock::system())()).await.unwrap();
 }
 
-async fn supervisor(folder: &Path, store: &Store, tasks: &Tasks) -> (Supervisor, Arc<Memory>) {
-    let engine = Engine::new(maestro_engine::Config {
+fn engine(program: &Path, args: &[&str]) -> Arc<Engine> {
+    let config = maestro_engine::Config {
         cache_dir: Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies"),
         compiler: Compiler {
-            program: maestro().into(),
-            args: vec!["compile-policy".into()],
+            program: program.to_owned(),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         },
-    });
+    };
+    Engine::new(config).unwrap()
+}
+
+fn proper_engine() -> Arc<Engine> {
+    engine(maestro(), &["compile-policy"])
+}
+
+async fn supervisor(
+    folder: &Path,
+    store: &Store,
+    tasks: &Tasks,
+    engine: Arc<Engine>,
+) -> (Supervisor, Arc<Memory>) {
     let registry = Arc::new(Memory::new(clock::system()));
     let cluster = local::Config {
         folder: folder.to_owned(),
@@ -72,10 +90,11 @@ async fn supervisor(folder: &Path, store: &Store, tasks: &Tasks) -> (Supervisor,
         host_env: BTreeMap::new(),
     };
     let (journal, records) = Journal::new(store.clone(), clock::system());
-    tasks.spawn(Kind::Journal, journal.run(tasks.stop_token()));
+    let patience = Duration::from_secs(10);
+    tasks.spawn(Kind::Journal, journal.run(tasks.stop_token(), patience));
     let supervisor = Supervisor {
         store: store.clone(),
-        catalog: Arc::new(Catalog::new(engine.unwrap(), store.clone()).await.unwrap()),
+        catalog: Arc::new(Catalog::new(engine, store.clone()).await.unwrap()),
         deps: control::Deps {
             registry: registry.clone(),
             cluster: Arc::new(Local::new(cluster).unwrap()),
@@ -95,27 +114,167 @@ async fn supervisor(folder: &Path, store: &Store, tasks: &Tasks) -> (Supervisor,
     (supervisor, registry)
 }
 
+/// Looks until `check` gives something, for at most half a minute; fails with `what` was waited for.
+async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    let found = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            ticks.tick().await;
+            if let Some(found) = check().await {
+                return found;
+            }
+        }
+    };
+    let found = tokio::time::timeout(Duration::from_secs(30), found).await;
+    found.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+}
+
+/// What the loop of a scheduler keeps; `None` before its first step.
+async fn state(registry: &Memory, scheduler: &str) -> Option<Standing> {
+    let changes = registry.changes(&name(scheduler), Cursor::START).await.unwrap();
+    changes.standing
+}
+
 #[tokio::test]
 async fn one_unreadable_document_keeps_no_other_scheduler_from_its_loop() {
     let (folder, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
     let store = Store::in_memory().await.unwrap();
     put(&store, "broken", "of another release").await;
     put(&store, "pong", &text("pong")).await;
-    let (supervisor, registry) = supervisor(folder.path(), &store, &tasks).await;
+    let (supervisor, registry) = supervisor(folder.path(), &store, &tasks, proper_engine()).await;
     tasks.spawn(Kind::Supervisor, supervisor.run(tasks.stop_token()));
-    let decided = async {
-        let mut ticks = tokio::time::interval(Duration::from_millis(50));
-        loop {
-            ticks.tick().await;
-            let pong = registry.changes(&name("pong"), Cursor::START).await.unwrap();
-            if pong.standing.is_some() {
-                return;
-            }
+    eventually("the loop of pong", async || state(&registry, "pong").await).await;
+    assert_eq!(state(&registry, "broken").await, None);
+    tasks.stop(Duration::from_secs(30)).await.unwrap();
+}
+
+/// A policy that no other test compiles, so that no compiled code of it is kept.
+fn unheard_of() -> (Deployed, Vec<u8>) {
+    let own = format!("1.0.0-{:016x}", rand::random::<u64>());
+    let module = format!(
+        r#"(module (memory (export "memory") 2)
+             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 16384))
+             (func (export "maestro:policy/policy@0.1.0#validate") (param i32 i32) (result i32) (i32.const 64))
+             (func (export "maestro:policy/policy@0.1.0#evaluate") (param i32) (result i32) unreachable)
+             (@custom "maestro-policy" "{{\"name\":\"deep\",\"version\":\"{own}\",\"summary\":\"Deep.\",\"inputs\":[],\"parameters\":{{}}}}"))"#
+    );
+    let component = package::wrap(&wat::parse_str(module).unwrap()).unwrap();
+    let deployed = Deployed {
+        name: PolicyName::parse("deep").unwrap(),
+        version: own,
+        digest: Digest(Sha256::digest(&component).into()),
+        class: "native".to_owned(),
+        manifest: "{}".to_owned(),
+        deployed_at: (clock::system())(),
+        size: component.len() as u64,
+    };
+    (deployed, component)
+}
+
+#[tokio::test]
+async fn a_policy_that_takes_long_to_compile_holds_up_its_own_scheduler_and_no_other() {
+    let (folder, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
+    let store = Store::in_memory().await.unwrap();
+    let (deployed, component) = unheard_of();
+    store.deploy_policy(&deployed, &component).await.unwrap();
+    let deep =
+        "name: deep\ngame: test\nimage: none\nautoscaling: {min: 0, max: 2, policies: [{type: deep}]}\n";
+    put(&store, "deep", deep).await;
+    put(&store, "pong", &text("pong")).await;
+    // Once there is a gate, the compiler waits until somebody opens its other end and closes it.
+    let gate = folder.path().join("gate");
+    let (path, maestro) = (gate.display(), maestro().display());
+    let compiler = format!("if [ -p {path} ]; then read -r line < {path}; fi; exec {maestro} compile-policy");
+    let engine = engine(Path::new("/bin/sh"), &["-c", &compiler]);
+    let (supervisor, registry) = supervisor(folder.path(), &store, &tasks, engine).await;
+    rustix::fs::mknodat(rustix::fs::CWD, &gate, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let changed = supervisor.changed.clone();
+    tasks.spawn(Kind::Supervisor, supervisor.run(tasks.stop_token()));
+
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK;
+    let open = async || rustix::fs::open(&gate, flags, Mode::empty()).ok();
+    let opened = eventually("the compiler waits", open).await;
+    eventually("the loop of pong", async || state(&registry, "pong").await).await;
+    let before = registry.changes(&name("pong"), Cursor::START).await.unwrap();
+    store
+        .request_scale(&name("pong"), 1, (clock::system())())
+        .await
+        .unwrap();
+    changed.notify_one();
+    eventually("pong is scaled by hand", async || {
+        let state = state(&registry, "pong").await?;
+        (state.wanted == 1).then_some(())
+    })
+    .await;
+    assert_eq!(before.standing.unwrap().wanted, 0);
+    assert_eq!(
+        state(&registry, "deep").await,
+        None,
+        "its policy is still compiled"
+    );
+
+    drop(opened);
+    eventually("the loop of deep", async || state(&registry, "deep").await).await;
+    tasks.stop(Duration::from_secs(30)).await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_known_of_a_scheduler_once_it_is_deleted() {
+    let (folder, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
+    let store = Store::in_memory().await.unwrap();
+    put(&store, "pong", &text("pong")).await;
+    let (supervisor, registry) = supervisor(folder.path(), &store, &tasks, proper_engine()).await;
+    let (known, changed) = (supervisor.known.clone(), supervisor.changed.clone());
+    tasks.spawn(Kind::Supervisor, supervisor.run(tasks.stop_token()));
+    eventually("the recovery of pong ends", async || {
+        let changes = registry.changes(&name("pong"), Cursor::START).await.unwrap();
+        changes.epoch
+    })
+    .await;
+    assert!(known.get(&name("pong")).is_some());
+
+    let now = (clock::system())();
+    let asked = store
+        .delete_scheduler(&name("pong"), &ManagedBy::Api, false, now)
+        .await;
+    asked.unwrap();
+    changed.notify_one();
+    // A room that goes on calling for as long as the API would let it.
+    let room = RoomId::new(&name("pong"), 1);
+    let calls = async {
+        while known.get(&name("pong")).is_some() {
+            let call = Call::Report {
+                report: Report {
+                    status: Reported::Ready,
+                    sent_at: now,
+                    metadata: None,
+                    running_matches: None,
+                    capacity: None,
+                },
+                authentic: true,
+                version: Version::FIRST,
+            };
+            // Refused while the scheduler is there, because all its rooms are known.
+            drop(registry.report(&name("pong"), &room, call).await);
+            tokio::task::yield_now().await;
         }
     };
-    let decided = tokio::time::timeout(Duration::from_secs(30), decided).await;
-    assert!(decided.is_ok(), "the loop of pong never began");
-    let broken = registry.changes(&name("broken"), Cursor::START).await.unwrap();
-    assert_eq!(broken.standing, None);
+    let forgotten = tokio::time::timeout(Duration::from_secs(30), calls).await;
+    forgotten.expect("a scheduler without rooms is deleted at once");
+    assert_eq!(store.scheduler(&name("pong")).await.unwrap(), None);
+    eventually("the room that called late is gone", async || {
+        let rooms = registry.rooms(&name("pong")).await.unwrap();
+        rooms.is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(state(&registry, "pong").await, None);
+
+    // One of the same name begins anew.
+    put(&store, "pong", &text("pong")).await;
+    changed.notify_one();
+    eventually("the loop of the new pong", async || {
+        state(&registry, "pong").await
+    })
+    .await;
     tasks.stop(Duration::from_secs(30)).await.unwrap();
 }

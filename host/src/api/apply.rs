@@ -91,12 +91,15 @@ pub(super) async fn create(api: &Api, ready: &Ready, managed_by: &ManagedBy) -> 
         .create_scheduler(&ready.draft(managed_by), (api.wall)())
         .await?;
     tell(api, ready.name()).await?;
-    let least = ready.document.scheduler.autoscaling.min;
+    let rooms = match ready.document.scheduler.autoscaling.min {
+        1 => "1 room comes up".to_owned(),
+        least => format!("{least} rooms come up"),
+    };
     Ok(Applied {
         name: ready.name().clone(),
         version: Version::FIRST,
         operation: Some(operation.id),
-        message: format!("created as {}; at least {least} rooms come up", Version::FIRST),
+        message: format!("created as {}; at least {rooms}", Version::FIRST),
         warnings: ready.document.warnings.clone(),
     })
 }

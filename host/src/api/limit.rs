@@ -1,4 +1,5 @@
-//! How often a room may call: a bucket of tokens for each room, never for an address, since many rooms share one.
+//! How often a room may call: a bucket of tokens for each room, never for an address, since many rooms share one. And
+//! how often the store may be asked for schedulers that nobody knows.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,19 +7,35 @@ use std::time::{Duration, Instant};
 
 use maestro_core::names::RoomId;
 
-/// Calls a second that a room may make for ever; a room that pings each second and reports each match needs two.
-const RATE: f64 = 10.0;
+/// What one room may call: ten times a second for ever, and a burst. A room that pings each second and reports each
+/// match needs two.
+const CALLS: Rate = Rate {
+    per_second: 10.0,
+    burst: 30.0,
+};
 
-/// Calls that it may make at once.
-const BURST: f64 = 30.0;
+/// How often the store is asked for schedulers that are not known here. Those that there are become known without a
+/// request; the burst is for a process that has just started.
+const LOOKUPS: Rate = Rate {
+    per_second: 10.0,
+    burst: 100.0,
+};
 
 /// Rooms remembered. Above it, those whose bucket is full again are forgotten, which changes nothing for them.
 const ROOMS: usize = 50_000;
 
-/// All rooms' buckets.
+/// All buckets.
 #[derive(Debug, Default)]
 pub struct Limits {
     buckets: Mutex<HashMap<RoomId, Bucket>>,
+    lookups: Mutex<Option<Bucket>>,
+}
+
+/// How often something may happen.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    per_second: f64,
+    burst: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -28,9 +45,30 @@ struct Bucket {
 }
 
 impl Bucket {
-    fn refilled(self, now: Instant) -> f64 {
+    fn full(rate: Rate, now: Instant) -> Self {
+        Self {
+            tokens: rate.burst,
+            at: now,
+        }
+    }
+
+    fn refilled(self, rate: Rate, now: Instant) -> f64 {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        (self.tokens + passed * RATE).min(BURST)
+        (self.tokens + passed * rate.per_second).min(rate.burst)
+    }
+
+    /// Takes a token; or tells how long to wait for one.
+    fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
+        let tokens = self.refilled(rate, now);
+        let is_left = tokens >= 1.0;
+        *self = Self {
+            tokens: if is_left { tokens - 1.0 } else { tokens },
+            at: now,
+        };
+        match is_left {
+            true => Ok(()),
+            false => Err(Duration::from_secs_f64((1.0 - tokens) / rate.per_second)),
+        }
     }
 }
 
@@ -39,27 +77,22 @@ impl Limits {
     pub fn take(&self, room: &RoomId, now: Instant) -> Result<(), Duration> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= ROOMS && !buckets.contains_key(room) {
-            buckets.retain(|_, bucket| bucket.refilled(now) < BURST);
+            buckets.retain(|_, bucket| bucket.refilled(CALLS, now) < CALLS.burst);
             if buckets.len() >= ROOMS {
                 // So many rooms calling at their limit at once are an attack with made-up names: start over rather
                 // than grow.
                 buckets.clear();
             }
         }
-        let bucket = buckets.entry(room.clone()).or_insert(Bucket {
-            tokens: BURST,
-            at: now,
-        });
-        let tokens = bucket.refilled(now);
-        let is_left = tokens >= 1.0;
-        *bucket = Bucket {
-            tokens: if is_left { tokens - 1.0 } else { tokens },
-            at: now,
-        };
-        match is_left {
-            true => Ok(()),
-            false => Err(Duration::from_secs_f64((1.0 - tokens) / RATE)),
-        }
+        let bucket = buckets.entry(room.clone());
+        bucket.or_insert(Bucket::full(CALLS, now)).take(CALLS, now)
+    }
+
+    /// Takes a token for one question to the store about a scheduler that is not known; or tells how long to wait.
+    pub fn take_lookup(&self, now: Instant) -> Result<(), Duration> {
+        let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = lookups.get_or_insert(Bucket::full(LOOKUPS, now));
+        bucket.take(LOOKUPS, now)
     }
 }
 
@@ -81,6 +114,14 @@ mod tests {
         assert!(limits.take(&other, start).is_ok());
         let later = start + Duration::from_secs(1);
         assert_eq!((0..100).filter(|_| limits.take(&one, later).is_ok()).count(), 10);
+    }
+
+    #[test]
+    fn lookups_have_one_bucket_for_all() {
+        let (limits, start) = (Limits::default(), Instant::now());
+        let taken = |at| (0..500).filter(|_| limits.take_lookup(at).is_ok()).count();
+        assert_eq!(taken(start), 100);
+        assert_eq!(taken(start + Duration::from_secs(1)), 10);
     }
 
     #[test]

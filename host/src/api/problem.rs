@@ -133,9 +133,17 @@ impl Problem {
         }
     }
 
-    /// Calls came too often.
+    /// A room calls too often.
     pub fn too_often(wait: Duration) -> Self {
-        let description = "this room calls more often than ten times a second";
+        Self::later(wait, "this room calls more often than ten times a second")
+    }
+
+    /// Too many schedulers were asked for that nobody knows.
+    pub fn too_many_unknown(wait: Duration) -> Self {
+        Self::later(wait, "too many schedulers are asked for that are not known")
+    }
+
+    fn later(wait: Duration, description: &str) -> Self {
         Self {
             retry_after: Some(wait),
             ..Self::new(Kind::TooOften, "too many calls", description)

@@ -12,6 +12,7 @@ use maestro_core::room::{Room, Status};
 use maestro_core::scheduler::Protocol;
 use maestro_wire::document::{nearest, quoted};
 use maestro_wire::http::{AddressBody, PingAnswer, PortBody, RoomBody, RoomNames};
+use rand::seq::SliceRandom;
 use serde::Deserialize;
 
 use super::Api;
@@ -45,10 +46,13 @@ pub(super) async fn report(
         .take(&room, Instant::now())
         .map_err(Problem::too_often)?;
     let authentic = api.key.check(&headers, name, &room)?;
-    let report = match read_body(body, CALL_LIMIT)
-        .await
-        .and_then(|bytes| body::read(&bytes))
-    {
+    let read = read_body(body, CALL_LIMIT).await;
+    if api.known.get(name).is_none() {
+        // The body took its time, and the scheduler was removed. The registry takes a scheduler that it does not have
+        // for one that it lost, and would begin it anew.
+        return Err(api.unknown_scheduler(name.as_str()));
+    }
+    let report = match read.and_then(|bytes| body::read(&bytes)) {
         Ok(report) => report,
         Err(problem) => {
             // Whoever sends something malformed is alive all the same. A room that nobody knows stays unknown.
@@ -100,7 +104,7 @@ pub(super) struct Choice {
     limit: Option<String>,
 }
 
-/// Names of ready rooms, or of rooms by what they use.
+/// Names of some ready rooms, or of the rooms that use least.
 pub(super) async fn names(
     State(api): State<Api>,
     Path(scheduler): Path<String>,
@@ -111,13 +115,12 @@ pub(super) async fn names(
     let look = look(&api, &entry).await?;
     let is_ready = |room: &&Room| view::is_offered(room, &look.watch);
     let rooms: Vec<String> = match choice.metric.as_deref().unwrap_or("room") {
-        "room" | "legacy" => look
-            .rooms
-            .iter()
-            .filter(is_ready)
-            .take(limit)
-            .map(|r| r.id.to_string())
-            .collect(),
+        "room" | "legacy" => {
+            let mut ready: Vec<&Room> = look.rooms.iter().filter(is_ready).collect();
+            // By chance, so that callers who ask at the same time don't all go to the same rooms.
+            ready.shuffle(&mut rand::rng());
+            ready.iter().take(limit).map(|room| room.id.to_string()).collect()
+        }
         metric @ ("cpu" | "mem" | "memory") => {
             let in_use = |room: &Room| matches!(room.status(), Status::Ready | Status::Occupied);
             let mut usage = api.cluster.usage(&entry.scheduler.name).await?;

@@ -213,10 +213,15 @@ impl Control {
         let is_running = |phase: &Phase| matches!(phase, Phase::Running { .. });
         let running = self.mirror.rooms.values().filter(|room| is_running(&room.phase));
         let running = u32::try_from(running.count()).unwrap_or(u32::MAX);
-        let wanted = self.desired.last_wanted.unwrap_or(running);
+        let (wanted, scaled_at) = match self.desired.last {
+            // The time of another process: one that lies ahead of ours must not hold up scaling until it comes.
+            Some(last) => (last.wanted, last.scaled_at.map(|at| at.min(self.mirror.now))),
+            None => (running, None),
+        };
         let least = self.desired.scheduler.autoscaling.min;
         self.state = Some(State {
             wanted: wanted.max(least),
+            scaled_at,
             ..State::default()
         });
         Ok(true)

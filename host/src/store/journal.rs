@@ -16,7 +16,7 @@ use sea_orm::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::entity::{decision, scheduler};
+use super::entity::decision;
 use super::{Error, Store, column, failed, number, schedulers};
 
 pub use budget::{Budget, Dropped, Reason, Table};
@@ -99,20 +99,31 @@ impl Store {
         rows.into_iter().map(parse).collect()
     }
 
-    /// What the last decision on this scheduler wanted; none from before its creation, when another scheduler may
-    /// have had its name.
-    pub async fn last_wanted(&self, name: &SchedulerName) -> Result<Option<u32>, Error> {
-        const WHAT: &str = "read the last decision";
-        let created = scheduler::Entity::find_by_id(name.to_string());
-        let created = created.one(&self.reader).await.map_err(failed(WHAT))?;
-        let Some(created) = created else {
-            return Ok(None);
-        };
+    /// What the last decision on this scheduler wanted; none from before `since`, when another scheduler may have
+    /// had its name.
+    pub async fn last_wanted(&self, name: &SchedulerName, since: Timestamp) -> Result<Option<u32>, Error> {
         let row = newest(&self.reader, name).await?;
-        match row.filter(|row| row.at >= created.created_at) {
+        match row.filter(|row| row.at >= since.ms()) {
             Some(row) => number("a wanted number", row.wanted).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// A scheduler's decisions since `since` that changed or planned something, newest first.
+    pub async fn changes(
+        &self,
+        name: &SchedulerName,
+        since: Timestamp,
+        limit: u64,
+    ) -> Result<Vec<Record>, Error> {
+        let rows = decision::Entity::find()
+            .filter(decision::Column::Scheduler.eq(name.as_str()))
+            .filter(decision::Column::Hold.is_null())
+            .filter(decision::Column::At.gte(since.ms()))
+            .order_by_desc(decision::Column::Id)
+            .limit(limit.min(PAGE));
+        let rows = rows.all(&self.reader).await.map_err(failed("read the journal"))?;
+        rows.into_iter().map(parse).collect()
     }
 }
 

@@ -29,6 +29,15 @@ pub struct Deployed {
     pub size: u64,
 }
 
+/// What is run of a deployed policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Component {
+    /// The word for its class, as the engine spells it.
+    pub class: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
 impl Store {
     /// Stores a policy, and gives it back as it is stored. The same bytes again change nothing, so that the first
     /// deployment's time comes back; other bytes under the same name and version are [`Error::PolicyExists`].
@@ -79,16 +88,18 @@ impl Store {
         rows.into_iter().map(parse).collect()
     }
 
-    /// The component with this digest.
-    pub async fn policy_component(&self, digest: Digest) -> Result<Option<Vec<u8>>, Error> {
-        policy::Entity::find()
+    /// What is run of the policy with this digest.
+    pub async fn policy_component(&self, digest: Digest) -> Result<Option<Component>, Error> {
+        let row = policy::Entity::find()
             .select_only()
+            .column(policy::Column::Class)
             .column(policy::Column::Component)
             .filter(policy::Column::Digest.eq(digest.to_string()))
-            .into_tuple::<Vec<u8>>()
+            .into_tuple::<(String, Vec<u8>)>()
             .one(&self.reader)
             .await
-            .map_err(failed("read a policy"))
+            .map_err(failed("read a policy"))?;
+        Ok(row.map(|(class, bytes)| Component { class, bytes }))
     }
 }
 

@@ -47,7 +47,7 @@ pub struct Stored {
     pub active: Release,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When it was last changed; of one that is being deleted, when that was asked for first.
     pub updated_at: Timestamp,
 }
 
@@ -176,10 +176,15 @@ impl Store {
         check_manager(&row, name, Some(managed_by))?;
         let was = parse_state(&row.state)?;
         let force = force || was == State::Deleting { force: true };
-        let mut row = row.into_active_model();
-        row.state = Set(render_state(State::Deleting { force }).to_owned());
-        row.updated_at = Set(now.ms());
-        row.update(&transaction).await.map_err(failed(WHAT))?;
+        if was != (State::Deleting { force }) {
+            let mut row = row.into_active_model();
+            row.state = Set(render_state(State::Deleting { force }).to_owned());
+            if was == State::Live {
+                // The time for matches to end counts from here; asking again must not move it.
+                row.updated_at = Set(now.ms());
+            }
+            row.update(&transaction).await.map_err(failed(WHAT))?;
+        }
         let begun = operations::find_open(&transaction, name, operations::Kind::Delete).await?;
         let operation = match begun {
             Some(operation) => operation,

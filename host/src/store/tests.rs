@@ -12,7 +12,7 @@ use maestro_core::scheduler::{
 use maestro_core::time::{Span, Timestamp};
 use sea_orm::ConnectionTrait;
 
-use super::policies::Deployed;
+use super::policies::{Component, Deployed};
 use super::*;
 
 pub(super) fn at(ms: i64) -> Timestamp {
@@ -167,6 +167,10 @@ async fn a_policy_version_never_changes_its_bytes() {
         [policy("1.0.0", 1), policy("1.1.0", 2)]
     );
     let component = store.policy_component(Digest([2; 32])).await.unwrap();
-    assert_eq!(component.as_deref(), Some(&b"two"[..]));
+    let expected = Component {
+        class: "native".to_owned(),
+        bytes: b"two".to_vec(),
+    };
+    assert_eq!(component, Some(expected));
     assert_eq!(store.policy_component(Digest([3; 32])).await.unwrap(), None);
 }

@@ -8,7 +8,7 @@ use maestro_core::time::{Span, Timestamp};
 use maestro_core::window::{Cut, Sample};
 use maestro_wire::record;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::chain;
@@ -78,8 +78,9 @@ impl Journal {
         (journal, tx)
     }
 
-    /// Writes until `stop`, and then what there is.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), store::Error> {
+    /// Writes until `stop`. Loops end by the same token and have their last say after it: what they send until the
+    /// last of them has ended is written too, if that takes no longer than `patience`.
+    pub async fn run(mut self, stop: CancellationToken, patience: Duration) -> Result<(), store::Error> {
         let mut ticks = interval(WRITE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -89,14 +90,18 @@ impl Journal {
                 _ = ticks.tick() => self.write(false).await,
             }
         }
-        // Loops that end now still have something to say; what they sent before their end is here already or comes
-        // while the last write runs.
-        self.items.close();
-        while let Some(item) = self.items.recv().await {
-            self.take(item);
+        if timeout(patience, self.take_last()).await.is_err() {
+            tracing::warn!("a loop takes too long to end, the journal ends before it");
         }
         self.write(true).await;
         Ok(())
+    }
+
+    /// Takes what comes until nobody is left to send.
+    async fn take_last(&mut self) {
+        while let Some(item) = self.items.recv().await {
+            self.take(item);
+        }
     }
 
     async fn write(&mut self, is_last: bool) {
@@ -173,5 +178,85 @@ impl Journal {
             self.store.trim(Budget::default(), now).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use maestro_core::decision::{Actor, Counts, Decision};
+    use maestro_core::names::Version;
+
+    use super::*;
+
+    fn now() -> Timestamp {
+        Timestamp::from_ms(1_000)
+    }
+
+    fn pong() -> SchedulerName {
+        SchedulerName::parse("pong").unwrap()
+    }
+
+    fn record(wanted: u32) -> Item {
+        let decision = Decision {
+            at: now(),
+            actor: Actor::Loop,
+            cluster: "local".to_owned(),
+            version: Version::FIRST,
+            counts: Counts::default(),
+            ballots: Vec::new(),
+            winner: None,
+            clamps: Vec::new(),
+            before: 0,
+            wanted,
+            scaled: true,
+            mass_silence: false,
+            recovering: false,
+            plan: Vec::new(),
+            waits: Vec::new(),
+        };
+        Item::Record {
+            scheduler: pong(),
+            record: Box::new(Record {
+                decision,
+                evidence: Vec::new(),
+            }),
+        }
+    }
+
+    async fn written(store: &Store) -> Vec<u32> {
+        let newest_first = store.decisions(&pong(), None, 10).await.unwrap();
+        newest_first.iter().rev().map(|record| record.wanted).collect()
+    }
+
+    #[tokio::test]
+    async fn what_a_loop_says_last_is_written_although_the_journal_was_stopped_before() {
+        let store = Store::in_memory().await.unwrap();
+        let (journal, records) = Journal::new(store.clone(), Arc::new(now));
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let last_words = async {
+            for wanted in [1, 2, 3] {
+                tokio::task::yield_now().await;
+                records.send(record(wanted)).await.unwrap();
+            }
+            drop(records);
+        };
+        let (ended, ()) = tokio::join!(journal.run(stop, Duration::from_secs(60)), last_words);
+        ended.unwrap();
+        assert_eq!(written(&store).await, [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_never_ends_holds_up_nothing_that_was_said() {
+        let store = Store::in_memory().await.unwrap();
+        let (journal, records) = Journal::new(store.clone(), Arc::new(now));
+        records.send(record(7)).await.unwrap();
+        let stop = CancellationToken::new();
+        stop.cancel();
+        journal.run(stop, Duration::from_millis(1)).await.unwrap();
+        assert_eq!(written(&store).await, [7]);
+        drop(records);
     }
 }

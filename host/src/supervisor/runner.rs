@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use maestro_core::explain;
 use maestro_core::names::SchedulerName;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Item, chain};
 use crate::control::{Clock, Command, Control, Deps, Desired, Outcome, StepReport};
+use crate::known::Known;
 use crate::store::operations::{State, Step};
 use crate::store::{self, Store};
 
@@ -26,6 +27,8 @@ pub(super) struct Runner {
     pub commands: mpsc::Receiver<Command>,
     pub store: Store,
     pub wall: Clock,
+    pub known: Arc<Known>,
+    pub changed: Arc<Notify>,
     pub journal: mpsc::Sender<Item>,
 }
 
@@ -41,6 +44,7 @@ impl Runner {
             self.tell(report, &mut last_error).await;
             if is_removed {
                 self.store.remove_scheduler(&self.name, (self.wall)()).await?;
+                self.sweep().await;
                 tracing::info!(scheduler.name = %self.name, "{}: deleted", self.name);
                 break;
             }
@@ -63,6 +67,29 @@ impl Runner {
             tracing::warn!(scheduler.name = %self.name, "{}: {}", self.name, chain(&error));
         }
         Ok(())
+    }
+
+    /// Leaves nothing of a removed scheduler. A room's call that came after the registry removed it may have begun it
+    /// there anew, as after a loss; once it is no longer known, no further one does.
+    async fn sweep(&mut self) {
+        self.known.forget(&self.name);
+        let Deps {
+            registry,
+            holder,
+            settings,
+            ..
+        } = &self.deps;
+        let removed = match registry.acquire(&self.name, holder, settings.lease).await {
+            Ok(Some(fence)) => registry.remove(&fence).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = removed {
+            tracing::warn!(scheduler.name = %self.name, "{}: {}", self.name, chain(&error));
+        }
+        // From here on this is no loop any more: one of the same name may begin.
+        self.commands.close();
+        self.changed.notify_one();
     }
 
     async fn tell(&mut self, report: StepReport, last_error: &mut String) {

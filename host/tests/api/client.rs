@@ -1,6 +1,7 @@
 //! A client that can also send what a proper one would not.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -71,8 +72,22 @@ impl Request {
         out
     }
 
-    /// Sends it and reads the answer to its end.
-    pub async fn send(&self, address: std::net::SocketAddr) -> Answer {
+    /// Sends its head, does `meanwhile` once the server wants the body, and sends that.
+    pub async fn send_slowly(&self, address: SocketAddr, meanwhile: impl Future<Output = ()>) -> Answer {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = self.clone().header("expect", "100-continue").head();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut wanted = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+        stream.read_exact(&mut wanted).await.unwrap();
+        assert!(wanted.starts_with(b"HTTP/1.1 100 "), "{wanted:?}");
+        meanwhile.await;
+        stream.write_all(&self.body).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        parse(&answer)
+    }
+
+    fn head(&self) -> String {
         let mut head = format!("{} HTTP/1.1\r\nhost: maestro\r\nconnection: close\r\n", self.line);
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -81,8 +96,13 @@ impl Request {
             "content-length: {}\r\n\r\n",
             self.body.len() + self.promised
         ));
+        head
+    }
+
+    /// Sends it and reads the answer to its end.
+    pub async fn send(&self, address: SocketAddr) -> Answer {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let mut bytes = head.into_bytes();
+        let mut bytes = self.head().into_bytes();
         bytes.extend_from_slice(&self.body);
         // A server that refuses a large body may close before it has read all of it; its answer counts.
         let sent = stream.write_all(&bytes).await;

@@ -34,7 +34,7 @@ pub const PONG: &str = "name: pong\ngame: pong\nimage: pong:1\nautoscaling: {min
 pub struct Host {
     pub api: Api,
     pub registry: Arc<Memory>,
-    address: SocketAddr,
+    pub address: SocketAddr,
     now: Arc<AtomicI64>,
     tasks: Tasks,
     _folder: tempfile::TempDir,

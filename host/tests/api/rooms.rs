@@ -1,12 +1,14 @@
 //! The room protocol and questions about rooms.
 
+use std::collections::BTreeSet;
+
 use maestro::registry::{Act, Registry};
 use maestro_core::names::RoomId;
 use maestro_core::time::{Span, Timestamp};
 use serde_json::{Value, json};
 
 use super::client::request;
-use super::harness::{Host, START, pong};
+use super::harness::{Host, PONG, START, pong};
 
 fn ping(room: &RoomId) -> super::client::Request {
     request(&format!("PUT /scheduler/pong/rooms/{room}/ping"))
@@ -192,5 +194,98 @@ async fn rooms_are_listed_by_status_in_pages_that_neither_skip_nor_repeat() {
     assert_eq!(page("creating").await, [0; 0]);
     let ready = host.get("/scheduler/pong/rooms?limit=3").await;
     assert_eq!(ready["rooms"].as_array().unwrap().len(), 3);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn ready_rooms_are_offered_by_chance_so_that_callers_do_not_all_get_the_same() {
+    let host = Host::with_pong().await;
+    for suffix in 0..20 {
+        let room = host.room(suffix).await;
+        host.report(&room, if suffix < 16 { "ready" } else { "occupied" })
+            .await;
+    }
+    let offered = async |path: &str| -> BTreeSet<String> {
+        let body = host.get(&format!("/scheduler/pong/rooms{path}")).await;
+        let rooms: Vec<String> = serde_json::from_value(body["rooms"].clone()).unwrap();
+        let distinct: BTreeSet<String> = rooms.iter().cloned().collect();
+        assert_eq!(distinct.len(), rooms.len(), "{rooms:?}");
+        distinct
+    };
+    let ready = offered("?limit=100").await;
+    assert_eq!(ready.len(), 16);
+    for path in ["", "?metric=room", "?metric=legacy"] {
+        let mut answers = BTreeSet::new();
+        for _ in 0..20 {
+            let rooms = offered(path).await;
+            assert!(rooms.len() == 5 && rooms.is_subset(&ready), "{rooms:?}");
+            answers.insert(rooms);
+        }
+        // Twenty equal choices of 5 out of 16 come once in more tries than there are atoms.
+        assert!(answers.len() > 1, "{answers:?}");
+    }
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_room_of_a_removed_scheduler_begins_nothing_by_calling_late() {
+    let host = Host::with_pong().await;
+    let room = host.room(0xa).await;
+    host.report(&room, "ready").await;
+    let token = host.api.key.token(&pong(), &room);
+    let call = || {
+        let call = ping(&room).header("x-maestro-room-token", &token);
+        call.json(&json!({ "status": "ready", "timestamp": START }))
+    };
+    host.send(call()).await.ok();
+
+    host.send(request("DELETE /scheduler/pong")).await.ok();
+    let remove = async {
+        host.registry.remove(&host.lease().await).await.unwrap();
+        let now = Timestamp::from_ms(START);
+        host.api.store.remove_scheduler(&pong(), now).await.unwrap();
+        host.api.known.forget(&pong());
+    };
+    let answers = [
+        call().send_slowly(host.address, remove).await,
+        host.send(call()).await,
+        host.send(ping(&room).body("{}")).await,
+    ];
+    for answer in answers {
+        assert_eq!(answer.status, 404, "{answer:?}");
+        assert_eq!(answer.json()["error"], "scheduler not found");
+    }
+    assert!(host.registry.rooms(&pong()).await.unwrap().is_empty());
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn pings_to_schedulers_that_nobody_knows_can_not_wear_out_the_store() {
+    let host = Host::with_pong().await;
+    let room = host.room(0xa).await;
+    let call = |scheduler: &str| {
+        let call = request(&format!(
+            "PUT /scheduler/{scheduler}/rooms/{scheduler}-0000000a/ping"
+        ));
+        call.json(&json!({ "status": "ready", "timestamp": START }))
+    };
+    assert_eq!(host.send(call("made-up")).await.status, 404);
+    let mut refused = None;
+    for n in 0..2_000 {
+        let answer = host.send(call(&format!("made-up-{n}"))).await;
+        if answer.status != 404 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("2,000 made-up names are more than the store is asked for");
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
+    host.report(&room, "ready").await;
+
+    // What is created is known at once, whatever was asked before.
+    host.send(request("POST /scheduler").body(PONG.replace("name: pong", "name: made-up")))
+        .await
+        .ok();
+    assert_eq!(host.get("/scheduler/made-up").await["name"], "made-up");
     host.stop().await;
 }

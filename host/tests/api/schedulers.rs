@@ -5,7 +5,7 @@ use maestro::store::operations::Input;
 use maestro::store::schedulers::ManagedBy;
 use maestro_core::decision::{Actor, Counts, Decision};
 use maestro_core::names::Version;
-use maestro_core::time::Timestamp;
+use maestro_core::time::{Span, Timestamp};
 use maestro_wire::record;
 use serde_json::{Value, json};
 
@@ -75,6 +75,21 @@ async fn one_bad_document_among_several_stores_none() {
     let two = format!("{PONG}---\nname: ping\n");
     assert_eq!(host.send(request("POST /scheduler").body(two)).await.status, 422);
     assert_eq!(host.get("/scheduler").await, json!({ "schedulers": [] }));
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn it_is_said_how_many_rooms_come_up() {
+    let host = Host::start().await;
+    for (name, min, expected) in [
+        ("one", 1, "created as v1.0; at least 1 room comes up"),
+        ("two", 2, "created as v1.0; at least 2 rooms come up"),
+    ] {
+        let document = PONG.replace("name: pong", &format!("name: {name}"));
+        let document = document.replace("min: 2", &format!("min: {min}"));
+        let done = host.send(request("POST /scheduler").body(document)).await.ok();
+        assert_eq!(done["message"], expected);
+    }
     host.stop().await;
 }
 
@@ -166,8 +181,15 @@ async fn a_deleted_scheduler_is_terminating_until_the_loop_is_done() {
     let done = host.send(request("DELETE /scheduler/pong")).await.ok();
     assert_eq!(done["success"], true);
     assert_eq!(host.get("/scheduler/pong").await["state"], "terminating");
+    host.pass(Span::from_secs(60));
     let again = host.send(request("DELETE /scheduler/pong?force=true")).await.ok();
     assert_eq!(again["operationKey"], done["operationKey"]);
+    let changed_at = &host.get("/scheduler/pong").await["stateLastChangedAt"];
+    assert_eq!(
+        changed_at,
+        START / 1_000,
+        "its deadline counts from the first time"
+    );
     assert_eq!(host.send(request("POST /scheduler").body(PONG)).await.status, 409);
     host.stop().await;
 }

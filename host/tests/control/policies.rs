@@ -5,16 +5,16 @@ use std::sync::{Arc, LazyLock};
 
 use futures::FutureExt;
 use maestro::control::{Command, Desired, Scale};
-use maestro::registry::Registry;
+use maestro::registry::{Registry, Standing};
 use maestro_core::decision::{Decision, Rule};
 use maestro_core::names::PolicyName;
 use maestro_core::report::Reported;
 use maestro_core::scheduler::{Direction, Mode, PolicyRef, Trigger};
-use maestro_core::time::Span;
+use maestro_core::time::{Span, Timestamp};
 use maestro_core::votes::{Outcome, Vote};
 use maestro_engine::{Class, Compiler, Config, Engine, Policy, package};
 
-use crate::world::{World, desired, is_ready, name, run};
+use crate::world::{START_MS, World, desired, is_ready, name, run, standing};
 
 static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
     let compiler = Compiler {
@@ -88,7 +88,7 @@ fn add(desired: &mut Desired, direction: Direction, policy: Policy, parameters: 
 /// A settled world that wants this many rooms.
 fn settled(desired: Desired, wanted: u32) -> World {
     let mut world = World::new(Desired {
-        last_wanted: Some(wanted),
+        last: Some(standing(wanted)),
         ..desired
     });
     world.live(5);
@@ -233,6 +233,30 @@ fn figures_that_stopped_coming_forbid_scaling_down() {
     };
     assert_eq!(input, "cpu.used");
     assert!(age.unwrap() > Span::from_secs(30));
+}
+
+#[test]
+fn a_cooldown_goes_on_after_a_restart_and_one_of_the_future_is_no_longer_than_any_other() {
+    for after_start_ms in [-60_000, 86_400_000] {
+        let mut wanted = desired(1, 20);
+        wanted.scheduler.autoscaling.down_cooldown = Span::from_secs(300);
+        add(&mut wanted, Direction::Down, sample(WANTS_NONE), "{}");
+        wanted.last = Some(Standing {
+            wanted: 4,
+            scaled_at: Some(Timestamp::from_ms(START_MS + after_start_ms)),
+        });
+        let mut world = World::new(wanted);
+        world.live(60);
+        let decision = last(&world);
+        assert_eq!(decision.wanted, 4, "{decision:?}");
+        let is_cooldown = |rule: &Rule| matches!(rule, Rule::Cooldown { .. });
+        assert!(
+            decision.clamps.iter().any(|clamp| is_cooldown(&clamp.rule)),
+            "{decision:?}"
+        );
+        world.live(300);
+        assert_eq!(last(&world).wanted, 1, "the cooldown is over: {:?}", last(&world));
+    }
 }
 
 #[test]

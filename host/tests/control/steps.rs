@@ -13,7 +13,7 @@ use maestro_core::votes::Outcome as Vote;
 
 use maestro::control::{Command, Deleting, Error, Outcome, Scale, Scaled};
 
-use crate::world::{World, desired, is_ready, name, run};
+use crate::world::{World, desired, is_ready, name, run, standing};
 
 #[test]
 fn a_new_scheduler_gets_its_minimum_in_its_first_step() {
@@ -167,7 +167,7 @@ fn scaling_down_drains_idle_rooms_and_spares_those_in_a_match() {
 #[test]
 fn a_trigger_that_can_not_be_asked_forbids_scaling_down() {
     let mut wanted = desired(1, 10);
-    wanted.last_wanted = Some(4);
+    wanted.last = Some(standing(4));
     wanted.scheduler.autoscaling.triggers.push(Trigger {
         id: "up[0]".to_owned(),
         direction: Direction::Up,
@@ -248,7 +248,7 @@ fn an_unreachable_cluster_stops_nothing_but_what_needs_it() {
 #[test]
 fn rooms_found_after_a_loss_are_adopted_protected_and_counted() {
     let mut lost = desired(1, 10);
-    lost.last_wanted = Some(3);
+    lost.last = Some(standing(3));
     let mut world = World::new(lost);
     for suffix in 0..3 {
         world.yard.put(RoomId::new(&name(), suffix), Version::FIRST);

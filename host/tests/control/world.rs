@@ -16,7 +16,7 @@ use maestro_engine::Evaluator;
 
 use maestro::cluster::Cluster;
 use maestro::control::{Clock, Control, Deps, Desired, Outcome, Record, Settings, StepReport};
-use maestro::registry::{Call, Memory, Registry};
+use maestro::registry::{Call, Memory, Registry, Standing};
 
 use crate::yard::Yard;
 
@@ -32,7 +32,7 @@ pub(crate) struct World {
     pub(crate) outcomes: Vec<Outcome>,
 }
 
-const START_MS: i64 = 1_800_000_000_000;
+pub(crate) const START_MS: i64 = 1_800_000_000_000;
 
 pub(crate) fn name() -> SchedulerName {
     SchedulerName::parse("pong").unwrap()
@@ -78,7 +78,15 @@ pub(crate) fn desired(min: u32, max: u32) -> Desired {
         version: Version::FIRST,
         policies: BTreeMap::new(),
         deleting: None,
-        last_wanted: None,
+        last: None,
+    }
+}
+
+/// What decisions in the store come to that wanted so many rooms and never scaled.
+pub(crate) fn standing(wanted: u32) -> Standing {
+    Standing {
+        wanted,
+        scaled_at: None,
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) fn check() -> Result<(), String> {
         version: Version::FIRST,
         policies: BTreeMap::new(),
         deleting: None,
-        last_wanted: None,
+        last: None,
     };
     let world = World::new(Plan::calm(), Arc::new(desired), false);
     let world = Arc::new(Mutex::new(world));

@@ -251,7 +251,7 @@ impl Dice {
             version: Version::FIRST,
             policies,
             deleting: None,
-            last_wanted: None,
+            last: None,
         }
     }
 

@@ -71,8 +71,11 @@ async fn equal_holds_in_a_row_are_one_row_with_a_count() {
         .await
         .unwrap();
     assert_eq!(rest, records[3..4]);
-    assert_eq!(store.last_wanted(&name("pong")).await.unwrap(), Some(7));
-    assert_eq!(store.last_wanted(&name("other")).await.unwrap(), None);
+    assert_eq!(store.last_wanted(&name("pong"), at(0)).await.unwrap(), Some(7));
+    assert_eq!(store.last_wanted(&name("none"), at(0)).await.unwrap(), None);
+    let changes = store.changes(&name("pong"), at(0), 2).await.unwrap();
+    let times: Vec<i64> = changes.iter().map(|record| record.at.ms()).collect();
+    assert_eq!(times, [1_008, 1_007], "holds are left out");
 }
 
 #[tokio::test]
@@ -106,10 +109,13 @@ async fn a_hold_for_another_reason_is_another_row() {
 #[tokio::test]
 async fn a_former_scheduler_of_the_same_name_says_nothing_of_this_one() {
     let store = store_with(&scheduler("pong", "pong:1", 3)).await;
+    let since = store.scheduler(&name("pong")).await.unwrap().unwrap().created_at;
     store.append(&[entry(999, 3, 50)]).await.unwrap();
-    assert_eq!(store.last_wanted(&name("pong")).await.unwrap(), None);
+    assert_eq!(store.last_wanted(&name("pong"), since).await.unwrap(), None);
+    assert_eq!(store.changes(&name("pong"), since, 10).await.unwrap(), []);
     store.append(&[entry(1_000, 3, 4)]).await.unwrap();
-    assert_eq!(store.last_wanted(&name("pong")).await.unwrap(), Some(4));
+    assert_eq!(store.last_wanted(&name("pong"), since).await.unwrap(), Some(4));
+    assert_eq!(store.changes(&name("pong"), since, 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -150,6 +150,11 @@ async fn a_scheduler_that_is_being_deleted_takes_nothing_but_force_until_it_is_g
     assert_eq!((first.id, first.id), (second.id, third.id));
     let stored = store.scheduler(&pong.name).await.unwrap().unwrap();
     assert_eq!(stored.state, Should::Deleting { force: true });
+    assert_eq!(
+        stored.updated_at,
+        at(2),
+        "its deadline counts from the first time"
+    );
 
     let digests = BTreeMap::new();
     let refused = [
