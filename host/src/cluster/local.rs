@@ -10,6 +10,7 @@ mod output;
 mod port;
 mod process;
 mod record;
+mod entry;
 mod guard;
 mod keeper;
 mod meter;
@@ -26,14 +27,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use maestro_core::names::{RoomId, SchedulerName};
-use maestro_core::room::Phase;
 use maestro_core::scheduler::{PortRange, Scheduler};
 use maestro_core::time::{Span, Timestamp};
 use tokio::sync::{Notify, oneshot};
 
+use self::entry::{Entry, Life};
 use self::guard::Guard;
-use self::linux::{End, Kin, Process};
-use self::record::Record;
 use super::{Cluster, Error, Object, Order, Usage};
 
 /// Where rooms' ports are taken from unless somebody says otherwise: below the range that Linux gives to outgoing
@@ -135,31 +134,6 @@ struct Shared {
     config: Config,
     rooms: Mutex<BTreeMap<RoomId, Entry>>,
     nudges: Mutex<BTreeMap<SchedulerName, Arc<Notify>>>,
-}
-
-/// One room.
-struct Entry {
-    record: Record,
-    process: Process,
-    kin: Kin,
-    life: Life,
-    usage: Option<Usage>,
-}
-
-/// How far a room's life has come.
-#[derive(Clone, Debug)]
-enum Life {
-    Running,
-    /// It is being deleted.
-    Ending {
-        kill_at: Instant,
-    },
-    /// Its process ended; it is kept until somebody deletes it.
-    Ended {
-        at: Timestamp,
-        end: End,
-        reason: String,
-    },
 }
 
 impl Local {
@@ -333,51 +307,6 @@ impl Shared {
     fn nudges(&self, scheduler: &SchedulerName) -> Arc<Notify> {
         let mut nudges = self.nudges.lock().unwrap_or_else(PoisonError::into_inner);
         nudges.entry(scheduler.clone()).or_default().clone()
-    }
-}
-
-impl Entry {
-    fn object(&self, config: &Config) -> Object {
-        let phase = match &self.life {
-            Life::Running | Life::Ending { .. } => Phase::Running {
-                since: self.record.created_at,
-            },
-            Life::Ended { at, end, reason } => Phase::Exited {
-                at: *at,
-                code: match end {
-                    End::Code(code) => Some(*code),
-                    End::Signal(_) | End::Untold => None,
-                },
-                reason: reason.clone(),
-            },
-        };
-        let is_there = self.is_running();
-        Object {
-            room: self.record.room.clone(),
-            uid: self.process.to_string(),
-            version: self.record.version,
-            phase,
-            deleting: matches!(self.life, Life::Ending { .. }),
-            node: Some(NODE.to_owned()),
-            addresses: if is_there {
-                vec![process::address(&config.advertise_host)]
-            } else {
-                Vec::new()
-            },
-            ports: if is_there {
-                self.record.ports.clone()
-            } else {
-                Vec::new()
-            },
-            exposed: true,
-        }
-    }
-
-    fn is_running(&self) -> bool {
-        match self.life {
-            Life::Running | Life::Ending { .. } => true,
-            Life::Ended { .. } => false,
-        }
     }
 }
 
