@@ -6,6 +6,7 @@
 mod desired;
 mod journal;
 mod evidence;
+mod complaints;
 mod runner;
 
 use std::collections::btree_map::Entry;
