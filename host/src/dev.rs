@@ -5,6 +5,7 @@
 
 pub mod matches;
 mod address;
+mod signals;
 mod files;
 mod matchmaker;
 mod screen;
@@ -20,7 +21,6 @@ use anyhow::{Context, Result, bail};
 use maestro_core::names::SchedulerName;
 use maestro_core::time::Span;
 use maestro_wire::document;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::api::{Api, apply};
 use crate::app::{App, Settings};
@@ -34,6 +34,7 @@ use files::Files;
 use matches::Matches;
 use matchmaker::Matchmaker;
 use screen::Screen;
+use signals::Signals;
 
 /// The quick scheduler that runs without a file.
 const HELLO: &str = include_str!("dev/hello.yaml");
@@ -69,29 +70,6 @@ pub fn main(dev: Dev) -> ExitCode {
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
-        }
-    }
-}
-
-/// SIGINT and SIGTERM, the first and any later one.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        let listen = |kind| signal(kind).context("can't listen for signals");
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
         }
     }
 }
@@ -143,7 +121,7 @@ impl Session {
     async fn run(self, signals: &mut Signals) -> Result<()> {
         let (acting, serving) = (self.app.acting.stop_token(), self.app.serving.stop_token());
         tokio::select! {
-            () = signals.next() => tracing::info!("ending the rooms; once more to end them at once"),
+            () = signals.next() => tracing::info!("ending the rooms, each within its `shutdownTimeout`; Ctrl-C again ends them at once"),
             () = acting.cancelled() => {}
             () = serving.cancelled() => {}
         }
