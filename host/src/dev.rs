@@ -4,7 +4,7 @@
 //! started. What it runs is [`crate::app`]; nothing here decides about rooms.
 
 pub mod matches;
-mod address;
+pub mod address;
 mod signals;
 mod files;
 mod matchmaker;
@@ -48,14 +48,14 @@ const PERIOD: Span = Span::from_secs(1);
 /// Runs until somebody ends it.
 pub fn main(dev: Dev) -> ExitCode {
     let is_live = stdout().is_terminal() && !dev.plain;
-    let (screen, lines) = Screen::new();
+    let (mut screen, lines) = Screen::new();
     match is_live {
         true => telemetry::log_to(config::log_filter().as_deref(), lines),
         false => telemetry::log_to_stderr(config::log_filter().as_deref()),
     }
     let run = async move {
         let mut signals = Signals::new()?;
-        let session = Session::begin(dev).await?;
+        let session = screen.until(Session::begin(dev)).await?;
         if is_live {
             session.show(screen);
         }
@@ -97,14 +97,19 @@ impl Session {
     async fn begin(dev: Dev) -> Result<Self> {
         let sources = read(&dev.files)?;
         let schedulers = check(&sources)?;
-        let listener = address::listen(dev.listen, dev.data.as_deref()).await?;
+        let (listener, moved) = address::listen(&dev.listen, dev.data.as_deref()).await?;
         let address = listener.local_addr().context("the API has no address")?;
-        let url = format!("http://{address}");
+        let url = address::url(address);
         let (data, temporary) = data_folder(dev.data.as_deref())?;
         let app = App::build(settings(&dev, data.clone(), url.clone())?).await?;
         address::remember(address, &data)?;
         app.serve(listener);
         tracing::info!("API on {url}");
+        if let Some(last) = moved {
+            tracing::warn!(
+                "rooms of the last run, if any survived, call {last} and are not heard here; start with --listen {last} to hear them"
+            );
+        }
         let waiting = apply_all(&app.api, &sources).await;
         let session = Self {
             app,
