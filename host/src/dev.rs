@@ -6,6 +6,7 @@
 pub mod matches;
 pub mod address;
 mod signals;
+mod data;
 mod files;
 mod matchmaker;
 mod screen;
@@ -13,7 +14,7 @@ mod table;
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdout};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -28,8 +29,9 @@ use crate::args::Dev;
 use crate::cluster::local::{Ending, Program};
 use crate::config;
 use crate::store::schedulers::ManagedBy;
-use crate::tasks::Kind;
+use crate::tasks::{Kind, blocking};
 use crate::telemetry;
+use data::Folder;
 use files::Files;
 use matches::Matches;
 use matchmaker::Matchmaker;
@@ -79,8 +81,8 @@ struct Session {
     app: App,
     url: String,
     schedulers: Vec<SchedulerName>,
-    // Removed when dropped; `None` with `--data`.
-    _temporary: Option<tempfile::TempDir>,
+    // A temporary one is removed when dropped, after what uses it.
+    _data: Folder,
 }
 
 /// Time between two tries of a document whose policy is not deployed yet.
@@ -100,9 +102,10 @@ impl Session {
         let (listener, moved) = address::listen(&dev.listen, dev.data.as_deref()).await?;
         let address = listener.local_addr().context("the API has no address")?;
         let url = address::url(address);
-        let (data, temporary) = data_folder(dev.data.as_deref())?;
-        let app = App::build(settings(&dev, data.clone(), url.clone())?).await?;
-        address::remember(address, &data)?;
+        let wanted = dev.data.clone();
+        let data = blocking(move || Folder::open(wanted.as_deref())).await?;
+        let app = App::build(settings(&dev, data.path.clone(), url.clone())?).await?;
+        address::remember(address, &data.path)?;
         app.serve(listener);
         tracing::info!("API on {url}");
         if let Some(last) = moved {
@@ -115,7 +118,7 @@ impl Session {
             app,
             url,
             schedulers,
-            _temporary: temporary,
+            _data: data,
         };
         session.simulate(&dev)?;
         session.watch(&dev, &sources, waiting)?;
@@ -275,24 +278,6 @@ async fn apply_source(api: &Api, source: &Source) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The data folder, and what removes it at the end when it is a temporary one.
-fn data_folder(data: Option<&Path>) -> Result<(PathBuf, Option<tempfile::TempDir>)> {
-    match data {
-        Some(folder) => {
-            let absolute = std::path::absolute(folder);
-            Ok((
-                absolute.with_context(|| format!("can't use {} for data", folder.display()))?,
-                None,
-            ))
-        }
-        None => {
-            let folder = tempfile::Builder::new().prefix("maestro-").tempdir();
-            let folder = folder.context("can't make a temporary folder; name one with --data")?;
-            Ok((folder.path().to_owned(), Some(folder)))
-        }
-    }
 }
 
 fn settings(dev: &Dev, data: PathBuf, url: String) -> Result<Settings> {

@@ -42,6 +42,9 @@ pub const PORTS: PortRange = PortRange {
     end: 29_999,
 };
 
+/// The folder of a data folder that belongs to this cluster.
+pub const FOLDER: &str = "rooms";
+
 /// The name of the only node.
 const NODE: &str = "local";
 
@@ -197,6 +200,11 @@ impl Local {
             .map_err(|_| unavailable("the thread that keeps rooms has ended"))?;
         answered(answer).await
     }
+}
+
+/// Ends what still runs of the rooms of a Maestro that was killed; `folder` is its cluster's, which must not be in use.
+pub fn wipe(folder: &Path) -> io::Result<()> {
+    guard::wipe(folder)
 }
 
 #[async_trait]
