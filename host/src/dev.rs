@@ -7,28 +7,27 @@ pub mod matches;
 pub mod address;
 mod signals;
 mod data;
+mod sources;
 mod files;
 mod matchmaker;
 mod screen;
 mod table;
 
-use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use maestro_core::names::SchedulerName;
 use maestro_core::time::Span;
-use maestro_wire::document;
+use tokio::time::{MissedTickBehavior, interval};
 
-use crate::api::{Api, apply};
 use crate::app::{App, Settings};
 use crate::args::Dev;
 use crate::cluster::local::{Ending, Program};
 use crate::config;
-use crate::store::schedulers::ManagedBy;
 use crate::tasks::{Kind, blocking};
 use crate::telemetry;
 use data::Folder;
@@ -37,12 +36,7 @@ use matches::Matches;
 use matchmaker::Matchmaker;
 use screen::Screen;
 use signals::Signals;
-
-/// The quick scheduler that runs without a file.
-const HELLO: &str = include_str!("dev/hello.yaml");
-
-/// What the quick scheduler's document is called where a file's name would stand.
-const HELLO_NAME: &str = "the quick scheduler";
+use sources::Sources;
 
 /// Windows of seconds need looks of a second; a service has no need for more than one in ten.
 const PERIOD: Span = Span::from_secs(1);
@@ -85,20 +79,13 @@ struct Session {
     _data: Folder,
 }
 
-/// Time between two tries of a document whose policy is not deployed yet.
+/// Time between two tries of a document that could not be applied.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// A scheduler document and where it comes from.
-#[derive(Clone, Debug)]
-struct Source {
-    name: String,
-    text: String,
-}
 
 impl Session {
     async fn begin(dev: Dev) -> Result<Self> {
-        let sources = read(&dev.files)?;
-        let schedulers = check(&sources)?;
+        let mut sources = Sources::read(&dev.files)?;
+        let schedulers = sources.check()?;
         let (listener, moved) = address::listen(&dev.listen, dev.data.as_deref()).await?;
         let address = listener.local_addr().context("the API has no address")?;
         let url = address::url(address);
@@ -113,7 +100,7 @@ impl Session {
                 "rooms of the last run, if any survived, call {last} and are not heard here; start with --listen {last} to hear them"
             );
         }
-        let waiting = apply_all(&app.api, &sources).await;
+        sources.apply(&app.api).await;
         let session = Self {
             app,
             url,
@@ -121,7 +108,7 @@ impl Session {
             _data: data,
         };
         session.simulate(&dev)?;
-        session.watch(&dev, &sources, waiting)?;
+        session.watch(sources)?;
         Ok(session)
     }
 
@@ -156,34 +143,23 @@ impl Session {
         Ok(())
     }
 
-    fn watch(&self, dev: &Dev, sources: &[Source], mut waiting: Vec<Waiting>) -> Result<()> {
-        if dev.files.is_empty() {
-            return Ok(());
-        }
-        let texts: BTreeMap<PathBuf, String> = dev
-            .files
-            .iter()
-            .cloned()
-            .zip(sources.iter().map(|source| source.text.clone()))
-            .collect();
-        let mut files = Files::watch(texts)?;
+    /// Applies files that are saved, and documents that had to wait.
+    fn watch(&self, mut sources: Sources) -> Result<()> {
+        let mut files = Files::watch(sources.texts())?;
         let (api, stop) = (self.app.api.clone(), self.app.acting.stop_token());
         self.app.acting.spawn(Kind::Files, async move {
-            let mut retries = tokio::time::interval(RETRY);
+            let mut retries = interval(RETRY);
+            retries.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
                     biased;
-                    () = stop.cancelled() => return Ok::<(), std::convert::Infallible>(()),
+                    () = stop.cancelled() => return Ok::<(), Infallible>(()),
                     changed = files.changed() => {
                         for (path, text) in changed {
-                            let source = Source { name: path.display().to_string(), text };
-                            waiting.retain(|one| one.source.name != source.name);
-                            if let Err(error) = apply_source(&api, &source).await {
-                                tracing::error!("{error:#}\nthe rooms go on as they were; save the file again");
-                            }
+                            sources.save(&api, &path, &text).await;
                         }
                     }
-                    _ = retries.tick(), if !waiting.is_empty() => waiting = again(&api, waiting).await,
+                    _ = retries.tick(), if sources.has_waiting() => sources.again(&api).await,
                 }
             }
         });
@@ -195,89 +171,6 @@ impl Session {
         let run = screen.run(self.url.clone(), self.app.api.clone(), stop);
         self.app.serving.spawn(Kind::Screen, run);
     }
-}
-
-fn read(files: &[PathBuf]) -> Result<Vec<Source>> {
-    if files.is_empty() {
-        return Ok(vec![Source {
-            name: HELLO_NAME.to_owned(),
-            text: HELLO.to_owned(),
-        }]);
-    }
-    let read_one = |file: &PathBuf| {
-        let name = file.display().to_string();
-        let text = std::fs::read_to_string(file).with_context(|| format!("can't read {name}"))?;
-        Ok(Source { name, text })
-    };
-    files.iter().map(read_one).collect()
-}
-
-/// Reads every document before anything is started, so that a typing error costs no waiting.
-fn check(sources: &[Source]) -> Result<Vec<SchedulerName>> {
-    let mut names = Vec::new();
-    let mut problems = Vec::new();
-    for source in sources {
-        match document::read(&source.text) {
-            Ok(documents) => names.extend(documents.into_iter().map(|document| document.scheduler.name)),
-            Err(found) => problems.push(found.show(&source.name, &source.text)),
-        }
-    }
-    match problems.is_empty() {
-        true => Ok(names),
-        false => bail!(
-            "nothing was started, the documents have problems\n{}",
-            problems.join("\n")
-        ),
-    }
-}
-
-/// A document that is well formed and was refused, as one is whose policy is not deployed yet.
-struct Waiting {
-    source: Source,
-    error: String,
-}
-
-/// Applies what can be applied. What is refused waits: a policy can be deployed only once the API is up.
-async fn apply_all(api: &Api, sources: &[Source]) -> Vec<Waiting> {
-    let mut waiting = Vec::new();
-    for source in sources {
-        if let Err(error) = apply_source(api, source).await {
-            let error = format!("{error:#}");
-            tracing::error!("{error}\nit is tried again until it can be applied, or save another text");
-            waiting.push(Waiting {
-                source: source.clone(),
-                error,
-            });
-        }
-    }
-    waiting
-}
-
-/// Tries again what waits, and tells what is new about it.
-async fn again(api: &Api, waiting: Vec<Waiting>) -> Vec<Waiting> {
-    let mut still = Vec::new();
-    for Waiting { source, error: known } in waiting {
-        if let Err(error) = apply_source(api, &source).await {
-            let error = format!("{error:#}");
-            if error != known {
-                tracing::error!("{error}");
-            }
-            still.push(Waiting { source, error });
-        }
-    }
-    still
-}
-
-async fn apply_source(api: &Api, source: &Source) -> Result<()> {
-    let applied = apply::apply(api, &source.text, &ManagedBy::File(source.name.clone())).await;
-    let applied = applied.map_err(|refused| anyhow::anyhow!(refused.show(&source.name, &source.text)))?;
-    for one in applied {
-        tracing::info!(scheduler.name = %one.name, "{}: {}", one.name, one.message);
-        for warning in &one.warnings {
-            tracing::warn!("{}", warning.show(&source.name, &source.text));
-        }
-    }
-    Ok(())
 }
 
 fn settings(dev: &Dev, data: PathBuf, url: String) -> Result<Settings> {
