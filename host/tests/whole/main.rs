@@ -7,6 +7,8 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+#[path = "../shared/running.rs"]
+mod running;
 mod harness;
 mod hello;
 mod documents;
