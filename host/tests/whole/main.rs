@@ -13,6 +13,7 @@ mod harness;
 mod hello;
 mod documents;
 mod restart;
+mod ending;
 mod triggers;
 mod policies;
 mod problems;
