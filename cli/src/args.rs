@@ -14,7 +14,7 @@ pub(crate) const STATUSES: [&str; 4] = ["creating", "ready", "occupied", "termin
     name = "maestro-cli",
     version,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no such scheduler, room or policy, 4 Maestro can't be reached.\n\nTry: maestro-cli status hello    maestro-cli explain hello"
+    after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no such scheduler, room or policy, 4 Maestro can't be reached, or something else answers.\n\nTry: maestro-cli status hello    maestro-cli explain hello"
 )]
 pub(crate) struct Cli {
     /// Where Maestro listens.

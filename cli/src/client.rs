@@ -14,6 +14,9 @@ const ANSWER_LIMIT: u64 = 64 * 1024 * 1024;
 /// The longest a call may take. Compiling a large policy is the slowest thing that a call waits for.
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// The header with its version that Maestro puts on every answer. What comes without it comes from something else.
+const VERSION_HEADER: &str = "x-maestro-version";
+
 /// Calls one Maestro.
 pub(crate) struct Client {
     agent: Agent,
@@ -40,6 +43,24 @@ pub(crate) enum Error {
         #[source]
         cause: Box<ureq::Error>,
     },
+    /// Something answered that is not Maestro.
+    #[error(
+        "what answers at {url} is not Maestro: {what}\n  name the place where Maestro listens with --url or MAESTRO_URL, as in http://127.0.0.1:8080"
+    )]
+    Stranger {
+        /// Where.
+        url: String,
+        /// What it answered.
+        what: String,
+    },
+    /// Maestro answers, and its API is not below this URL.
+    #[error(
+        "Maestro answers at {url}, but its API is not there: nothing is at {url}/healthcheck\n  --url or MAESTRO_URL take the place where it listens without a path, as in http://127.0.0.1:8080"
+    )]
+    Path {
+        /// Where.
+        url: String,
+    },
     /// Maestro answered with an error.
     #[error("{}", refusal(.body))]
     Refused {
@@ -49,7 +70,9 @@ pub(crate) enum Error {
         body: Box<ErrorBody>,
     },
     /// The answer could not be understood.
-    #[error("{url} did not answer as Maestro does: {what}")]
+    #[error(
+        "Maestro's answer can't be understood: {url} gave {what}\n  is this maestro-cli of the same version?"
+    )]
     Answer {
         /// Where.
         url: String,
@@ -137,26 +160,44 @@ impl Client {
     }
 
     fn text(&self, url: String, answer: Result<Response<ureq::Body>, ureq::Error>) -> Result<String, Error> {
-        let unreachable = |cause| Error::Unreachable {
-            url: self.url.clone(),
-            cause: Box::new(cause),
+        let unreachable = |cause| match cause {
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) => Error::Url {
+                url: self.url.clone(),
+            },
+            cause => Error::Unreachable {
+                url: self.url.clone(),
+                cause: Box::new(cause),
+            },
         };
         let mut response = answer.map_err(unreachable)?;
         let status = response.status().as_u16();
+        let is_maestro = response.headers().contains_key(VERSION_HEADER);
         let text = response
             .body_mut()
             .with_config()
             .limit(ANSWER_LIMIT)
             .read_to_string();
+        if !is_maestro {
+            let said = text.as_deref().map_or_else(|_| "no text".to_owned(), excerpt);
+            return Err(Error::Stranger {
+                url: self.url.clone(),
+                what: format!("it gave status {status}, {said}"),
+            });
+        }
         let text = text.map_err(|cause| match cause {
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Error::Answer {
                 url: url.clone(),
-                what: "the body is not text".to_owned(),
+                what: "a body that is not text".to_owned(),
             },
             other => unreachable(other),
         })?;
         if (200..300).contains(&status) {
             return Ok(text);
+        }
+        if status == 404 && !self.has_api() {
+            return Err(Error::Path {
+                url: self.url.clone(),
+            });
         }
         match serde_json::from_str::<ErrorBody>(&text) {
             Ok(body) => Err(Error::Refused {
@@ -169,8 +210,16 @@ impl Client {
             }),
         }
     }
+
+    /// Whether Maestro's routes lie below the URL: of a Maestro that is asked at a wrong path, all are unknown. In
+    /// doubt they do, and the error at hand stands.
+    fn has_api(&self) -> bool {
+        let answer = self.agent.get(self.at("/healthcheck")).call();
+        !answer.is_ok_and(|response| response.status().as_u16() == 404)
+    }
 }
 
+/// What an answer says, short enough for a line.
 fn excerpt(text: &str) -> String {
     let line: String = text.chars().filter(|c| !c.is_control()).take(120).collect();
     match line.is_empty() {

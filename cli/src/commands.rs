@@ -20,7 +20,7 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// No such scheduler, room or policy.
 const NOT_FOUND: u8 = 3;
-/// Maestro can't be reached.
+/// Maestro can't be reached, or it is not Maestro that answers.
 const UNREACHABLE: u8 = 4;
 
 /// Arguments that are well formed and make no sense.
@@ -99,7 +99,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     }
     match error.downcast_ref::<Error>() {
         Some(Error::Refused { status: 404, .. }) => NOT_FOUND,
-        Some(Error::Unreachable { .. }) => UNREACHABLE,
+        Some(Error::Unreachable { .. } | Error::Stranger { .. } | Error::Path { .. }) => UNREACHABLE,
         Some(Error::Url { .. }) => USAGE,
         Some(Error::Refused { .. } | Error::Answer { .. }) | None => FAILED,
     }

@@ -202,7 +202,7 @@ fn prepare(folder: &Path) -> Result<[u8; 32]> {
 
 fn local_config(settings: &Settings) -> local::Config {
     local::Config {
-        folder: settings.data.join("rooms"),
+        folder: settings.data.join(local::FOLDER),
         ports: local::PORTS,
         advertise_host: "127.0.0.1".to_owned(),
         api_url: settings.url.clone(),

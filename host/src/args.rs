@@ -1,12 +1,12 @@
 //! What a user types, and which part of the program it means.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::dev::address::Listen;
 use crate::dev::matches::Matches;
 
 /// Keeps enough game rooms ready.
@@ -48,9 +48,9 @@ pub struct Dev {
     /// Scheduler documents, YAML or JSON; applied again whenever they are saved. Without one, a quick example runs.
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Where the API listens; port 0 takes any free one and tells which.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
+    /// Where the API listens, as in 127.0.0.1:8080 or localhost:8080; port 0 takes any free one and tells which.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: Listen,
     /// Keep schedulers, decisions and rooms here. Without it they are gone when Maestro ends.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,

@@ -183,12 +183,23 @@ pub struct StepReport {
     pub values: Vec<(&'static str, Timestamp, f64)>,
     /// What became of commands.
     pub outcomes: Vec<Outcome>,
+    /// What keeps rooms from being created, for as long as none has succeeded since.
+    pub trouble: Option<Trouble>,
     /// When to step again at the latest.
     pub next_at: Timestamp,
     /// Whether the scheduler was being deleted and nothing is left of it.
     pub removed: bool,
     /// What went wrong on the way.
     pub errors: Vec<Error>,
+}
+
+/// Why rooms can't be created, or end before they are ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The first failure of the last try.
+    pub reason: String,
+    /// Time left to the next try.
+    pub next_in: Span,
 }
 
 /// What can go wrong in a step.

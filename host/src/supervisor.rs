@@ -9,6 +9,7 @@ mod desired;
 mod runner;
 mod journal;
 mod evidence;
+mod complaints;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;

@@ -1,4 +1,9 @@
 //! Where log lines go: to stderr, or above the live table; readable, and quiet about what libraries mutter.
+//!
+//! These lines are for people: seconds are exact enough, and a field whose value the message names already is left
+//! out. Events keep all their fields, for a form that programs read.
+
+mod line;
 
 use std::io::{self, IsTerminal, Write, stderr};
 
@@ -6,28 +11,35 @@ use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use self::line::{Fields, Seconds};
+use crate::registry::clock;
+
 /// What is logged unless the user says otherwise.
 const DEFAULT: &str =
     "info,sqlx=warn,sea_orm=warn,sea_orm_migration=warn,tower_http=warn,wasmtime=warn,cranelift=warn";
 
 /// Begins logging to stderr by `filter`, in the syntax of tracing's filters; [`None`] takes the default. Called once.
 pub fn log_to_stderr(filter: Option<&str>) {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(parse(filter))
-        .with_target(false);
-    let subscriber = builder
-        .with_writer(stderr)
-        .with_ansi(stderr().is_terminal())
-        .finish();
-    begin(subscriber);
+    begin(subscriber(filter, stderr, stderr().is_terminal()));
 }
 
 /// Begins logging into `lines`, for whoever owns the terminal.
 pub fn log_to(filter: Option<&str>, lines: Lines) {
-    let builder = tracing_subscriber::fmt()
+    begin(subscriber(filter, lines, true));
+}
+
+fn subscriber<W>(filter: Option<&str>, writer: W, is_coloured: bool) -> impl tracing::Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt()
         .with_env_filter(parse(filter))
-        .with_target(false);
-    begin(builder.with_writer(lines).with_ansi(true).finish());
+        .with_target(false)
+        .with_timer(Seconds(clock::system()))
+        .fmt_fields(Fields)
+        .with_writer(writer)
+        .with_ansi(is_coloured)
+        .finish()
 }
 
 fn begin(subscriber: impl tracing::Subscriber + Send + Sync) {
@@ -97,5 +109,36 @@ impl Drop for LineWriter {
         if self.queue.try_send(text).is_err() {
             // Full or closed: the line is lost, which is said above.
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one event becomes, without its time.
+    fn told(event: impl FnOnce()) -> String {
+        let (tx, mut lines) = mpsc::channel(1);
+        let subscriber = subscriber(Some("info"), Lines::new(tx), false);
+        tracing::subscriber::with_default(subscriber, event);
+        let line = lines.try_recv().unwrap();
+        let (time, rest) = line.split_once(' ').unwrap();
+        assert_eq!(time.len(), "2026-11-23T13:29:03Z".len(), "{line}");
+        assert!(time.ends_with('Z'), "{line}");
+        rest.to_owned()
+    }
+
+    #[test]
+    fn what_the_message_names_is_not_said_again() {
+        let line = told(|| tracing::info!(scheduler.name = "pong", rooms = 3, "pong: 3 rooms are ready"));
+        assert_eq!(line, " INFO pong: 3 rooms are ready rooms=3\n");
+        let line = told(|| tracing::warn!(scheduler.name = %"pong", room.id = %"pong-1", "room adopted"));
+        assert_eq!(line, " WARN room adopted scheduler.name=pong room.id=pong-1\n");
+    }
+
+    #[test]
+    fn lines_are_broken_and_terminals_are_not() {
+        let line = told(|| tracing::info!(reason = "a\u{7}", "one\ntwo\u{1b}[31m"));
+        assert_eq!(line, " INFO one\ntwo\\u{1b}[31m reason=a\\u{7}\n");
     }
 }

@@ -1,37 +1,25 @@
 //! A `maestro dev` beside the test, on a free port; it ends with the test, and its rooms with it.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
-use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
+
+pub(crate) use super::running::{PATIENCE, eventually};
+use super::running::{Running, sibling};
 
 /// The program that is tested.
 pub(crate) const CLI: &str = env!("CARGO_BIN_EXE_maestro-cli");
 
-/// How long anything may take here. Generous, because two cores may be shared with a compiler.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
 /// A scheduler without rooms, so that Maestro has something to know and nothing to do.
 const IDLE: &str = "name: idle\ngame: test\nimage: none\nautoscaling: {min: 0}\n";
-
-/// Looks until `check` gives something, for at most `deadline`; fails with `what` was waited for.
-pub(crate) fn eventually<T>(what: &str, deadline: Duration, mut check: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + deadline;
-    loop {
-        if let Some(found) = check() {
-            return found;
-        }
-        assert!(Instant::now() < end, "waited {deadline:?} in vain: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
 
 /// What a run of the program left.
 pub(crate) struct Ran {
@@ -57,59 +45,37 @@ pub(crate) fn run(url: &str, arguments: &[&str]) -> Ran {
 
 /// A running `maestro dev`.
 pub(crate) struct Dev {
-    child: Child,
-    url: String,
-    lines: Arc<Mutex<Vec<String>>>,
+    running: Running,
     folder: TempDir,
 }
 
 impl Dev {
     /// Starts it with the scheduler `idle` and these documents, and waits until the API is up.
     pub(crate) fn start(documents: &[(&str, &str)]) -> Self {
+        static MAESTRO: OnceLock<PathBuf> = OnceLock::new();
+        let maestro = MAESTRO.get_or_init(|| sibling(CLI, "maestro"));
         let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new(maestro());
-        command.args(["dev", "--plain", "--matches", "none", "--listen", "127.0.0.1:0"]);
-        for (name, text) in [("idle.yaml", IDLE)].iter().chain(documents) {
-            command.arg(write(&folder, name, text));
-        }
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let seen = lines.clone();
-        thread::spawn(move || {
-            let lines = stderr.lines().map_while(Result::ok);
-            lines.for_each(|line| seen.lock().unwrap().push(line));
+        let running = Running::start(maestro, |command| {
+            command.args(["--matches", "none"]);
+            for (name, text) in [("idle.yaml", IDLE)].iter().chain(documents) {
+                command.arg(write(&folder, name, text));
+            }
         });
-        let mut dev = Self {
-            child,
-            url: String::new(),
-            lines,
-            folder,
-        };
-        dev.url = eventually("the API's address in the log", PATIENCE, || {
-            assert!(
-                dev.child.try_wait().unwrap().is_none(),
-                "it ended:\n{}",
-                dev.log()
-            );
-            let lines = dev.lines.lock().unwrap();
-            let mut urls = lines.iter().filter_map(|line| line.split_once("API on "));
-            urls.next().map(|(_, url)| url.trim().to_owned())
-        });
+        let dev = Self { running, folder };
         eventually("the scheduler `idle`", PATIENCE, || {
             (dev.run(&["status", "idle"]).code == 0).then_some(())
         });
         dev
     }
 
+    /// Where its API is.
+    pub(crate) fn url(&self) -> &str {
+        &self.running.url
+    }
+
     /// Everything it logged so far.
     pub(crate) fn log(&self) -> String {
-        self.lines.lock().unwrap().join("\n")
+        self.running.log()
     }
 
     /// A file beside its documents.
@@ -118,7 +84,7 @@ impl Dev {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        run(&self.url, arguments)
+        run(self.url(), arguments)
     }
 
     /// What the program prints; it must succeed.
@@ -138,15 +104,9 @@ impl Dev {
 impl Drop for Dev {
     fn drop(&mut self) {
         // The first signal ends rooms gracefully; without `--data` none can outlive Maestro, however it ends.
-        let is_asked = kill_process(Pid::from_child(&self.child), Signal::TERM).is_ok();
-        if is_asked && !thread::panicking() {
-            eventually("maestro ends after SIGTERM", PATIENCE, || {
-                self.child.try_wait().ok()?
-            });
-            return;
-        }
-        if self.child.kill().is_ok() && self.child.wait().is_err() {
-            eprintln!("maestro was killed and nobody can tell how it ended");
+        if !thread::panicking() {
+            self.running.signal(Signal::TERM);
+            eventually("maestro ends after SIGTERM", PATIENCE, || self.running.ended());
         }
     }
 }
@@ -157,20 +117,19 @@ fn write(folder: &TempDir, name: &str, content: impl AsRef<[u8]>) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// The service's binary, which lies beside ours; built when it is not there yet.
-fn maestro() -> &'static Path {
-    static MAESTRO: OnceLock<PathBuf> = OnceLock::new();
-    MAESTRO.get_or_init(|| {
-        let path = Path::new(CLI).with_file_name("maestro");
-        if !path.exists() {
-            let built = Command::new(env!("CARGO"))
-                .args(["build", "--release", "--locked", "--package", "maestro"])
-                .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap())
-                .output()
-                .unwrap();
-            let told = String::from_utf8_lossy(&built.stderr);
-            assert!(built.status.success(), "{told}");
+/// Something that listens and is no Maestro: whatever it is asked, it answers this. Gives its URL.
+pub(crate) fn stranger(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let asked = BufReader::new(&stream).lines().map_while(Result::ok);
+            // Up to the empty line; nobody sends it a body.
+            asked.take_while(|line| !line.is_empty()).for_each(drop);
+            if stream.write_all(answer.as_bytes()).is_err() {
+                // Whoever asked has gone.
+            }
         }
-        path
-    })
+    });
+    url
 }

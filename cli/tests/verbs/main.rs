@@ -7,11 +7,13 @@
     reason = "a test stops where it can't go on"
 )]
 
+#[path = "../../../host/tests/shared/running.rs"]
+mod running;
 mod beside;
 
 use std::process::{Command, Stdio};
 
-use beside::{CLI, Dev, PATIENCE, eventually, run};
+use beside::{CLI, Dev, PATIENCE, eventually, run, stranger};
 use serde_json::Value;
 
 /// Two rooms at once, and no trigger that changes that.
@@ -277,7 +279,43 @@ fn without_a_maestro_each_verb_says_how_to_start_one() {
             ran.err
         );
     }
-    assert_eq!(run("nonsense", &["get"]).code, 2);
+    for url in ["nonsense", "http://", "http://no host:80"] {
+        let ran = run(url, &["get"]);
+        assert_eq!(ran.code, 2, "{url}: {}", ran.err);
+        assert!(ran.err.contains("is not a URL of Maestro"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn what_answers_and_is_no_maestro_is_told_as_that() {
+    let dev = Dev::start(&[]);
+    let wrong = format!("{}/wrong/path", dev.url());
+    let page = stranger("HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\n<h1>Hi</h");
+    let missing = stranger("HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
+    let cases = [
+        (&wrong, "its API is not there"),
+        (&page, "is not Maestro: it gave status 200, `<h1>Hi</h`"),
+        (&missing, "is not Maestro: it gave status 404"),
+    ];
+    for (url, words) in cases {
+        for verb in [
+            &["get"] as &[&str],
+            &["status", "idle"],
+            &["get", "idle"],
+            &["policies"],
+        ] {
+            let ran = run(url, verb);
+            assert_eq!(ran.code, 4, "{url} {verb:?}: {}", ran.err);
+            assert!(
+                ran.err.contains(words) && ran.err.contains("--url"),
+                "{}",
+                ran.err
+            );
+            assert_eq!(ran.out, "", "what a stranger says is no data");
+        }
+    }
+    // A slash at the end is no path.
+    assert_eq!(run(&format!("{}/", dev.url()), &["status", "idel"]).code, 3);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod output;
 mod port;
 mod process;
 mod record;
+mod entry;
 mod guard;
 mod keeper;
 mod meter;
@@ -26,14 +27,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use maestro_core::names::{RoomId, SchedulerName};
-use maestro_core::room::Phase;
 use maestro_core::scheduler::{PortRange, Scheduler};
 use maestro_core::time::{Span, Timestamp};
 use tokio::sync::{Notify, oneshot};
 
+use self::entry::{Entry, Life};
 use self::guard::Guard;
-use self::linux::{End, Kin, Process};
-use self::record::Record;
 use super::{Cluster, Error, Object, Order, Usage};
 
 /// Where rooms' ports are taken from unless somebody says otherwise: below the range that Linux gives to outgoing
@@ -42,6 +41,9 @@ pub const PORTS: PortRange = PortRange {
     start: 20_000,
     end: 29_999,
 };
+
+/// The folder of a data folder that belongs to this cluster.
+pub const FOLDER: &str = "rooms";
 
 /// The name of the only node.
 const NODE: &str = "local";
@@ -137,31 +139,6 @@ struct Shared {
     nudges: Mutex<BTreeMap<SchedulerName, Arc<Notify>>>,
 }
 
-/// One room.
-struct Entry {
-    record: Record,
-    process: Process,
-    kin: Kin,
-    life: Life,
-    usage: Option<Usage>,
-}
-
-/// How far a room's life has come.
-#[derive(Clone, Debug)]
-enum Life {
-    Running,
-    /// It is being deleted.
-    Ending {
-        kill_at: Instant,
-    },
-    /// Its process ended; it is kept until somebody deletes it.
-    Ended {
-        at: Timestamp,
-        end: End,
-        reason: String,
-    },
-}
-
 impl Local {
     /// Begins on a folder, adopting the rooms in it that still run. To be called off the async threads; it reads
     /// a few small files.
@@ -223,6 +200,11 @@ impl Local {
             .map_err(|_| unavailable("the thread that keeps rooms has ended"))?;
         answered(answer).await
     }
+}
+
+/// Ends what still runs of the rooms of a Maestro that was killed; `folder` is its cluster's, which must not be in use.
+pub fn wipe(folder: &Path) -> io::Result<()> {
+    guard::wipe(folder)
 }
 
 #[async_trait]
@@ -333,51 +315,6 @@ impl Shared {
     fn nudges(&self, scheduler: &SchedulerName) -> Arc<Notify> {
         let mut nudges = self.nudges.lock().unwrap_or_else(PoisonError::into_inner);
         nudges.entry(scheduler.clone()).or_default().clone()
-    }
-}
-
-impl Entry {
-    fn object(&self, config: &Config) -> Object {
-        let phase = match &self.life {
-            Life::Running | Life::Ending { .. } => Phase::Running {
-                since: self.record.created_at,
-            },
-            Life::Ended { at, end, reason } => Phase::Exited {
-                at: *at,
-                code: match end {
-                    End::Code(code) => Some(*code),
-                    End::Signal(_) | End::Untold => None,
-                },
-                reason: reason.clone(),
-            },
-        };
-        let is_there = self.is_running();
-        Object {
-            room: self.record.room.clone(),
-            uid: self.process.to_string(),
-            version: self.record.version,
-            phase,
-            deleting: matches!(self.life, Life::Ending { .. }),
-            node: Some(NODE.to_owned()),
-            addresses: if is_there {
-                vec![process::address(&config.advertise_host)]
-            } else {
-                Vec::new()
-            },
-            ports: if is_there {
-                self.record.ports.clone()
-            } else {
-                Vec::new()
-            },
-            exposed: true,
-        }
-    }
-
-    fn is_running(&self) -> bool {
-        match self.life {
-            Life::Running | Life::Ending { .. } => true,
-            Life::Ended { .. } => false,
-        }
     }
 }
 

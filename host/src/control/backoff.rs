@@ -3,6 +3,8 @@
 use maestro_core::room::Room;
 use maestro_core::time::{Span, Timestamp};
 
+use super::Trouble;
+
 /// The first pause.
 const FIRST: Span = Span::from_secs(1);
 
@@ -59,6 +61,14 @@ impl Backoff {
         (now < until).then_some(until)
     }
 
+    /// Why creation fails and when it is tried again, for as long as it has not succeeded since.
+    pub(super) fn trouble(&self, now: Timestamp) -> Option<Trouble> {
+        self.failing.as_ref().map(|failing| Trouble {
+            reason: failing.reason.clone(),
+            next_in: failing.until.since(now),
+        })
+    }
+
     /// Why creation fails, for as long as it has not succeeded since.
     pub(super) fn reason(&self) -> Option<&str> {
         self.failing.as_ref().map(|failing| failing.reason.as_str())
@@ -97,5 +107,10 @@ mod tests {
         backoff.fail("second".to_owned(), at(10));
         assert_eq!(backoff.held_until(at(10)), Some(at(11)));
         assert_eq!(backoff.reason(), Some("first"));
+        let trouble = backoff.trouble(at(10)).unwrap();
+        assert_eq!(
+            (trouble.reason.as_str(), trouble.next_in),
+            ("first", Span::from_secs(1))
+        );
     }
 }

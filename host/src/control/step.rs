@@ -68,6 +68,7 @@ impl Control {
             samples,
             values,
             outcomes,
+            trouble: self.creation.trouble(self.mirror.now),
             next_at,
             removed,
             errors,

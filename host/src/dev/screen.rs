@@ -1,6 +1,7 @@
 //! Draws the table at the bottom of a terminal, with log lines scrolling above it.
 
 use std::io::{self, Write, stdout};
+use std::pin::pin;
 use std::time::Duration;
 
 use crossterm::cursor::{MoveToColumn, MoveUp};
@@ -31,7 +32,7 @@ const USUAL_URL: &str = "http://127.0.0.1:8080";
 
 /// What there is to try.
 const TRY: [&str; 5] = [
-    "maestro-cli explain SCHEDULER        why there are as many rooms as there are",
+    "maestro-cli explain SCHEDULER        why there are so many rooms",
     "maestro-cli rooms SCHEDULER          each room, its state and its address",
     "maestro-cli scale SCHEDULER -r 10    ask for ten rooms; the policies go on from there",
     "maestro-cli logs ROOM                what a room wrote",
@@ -58,6 +59,22 @@ impl Screen {
             },
             Lines::new(tx),
         )
+    }
+
+    /// Shows log lines as they come until `work` is done: there is no table yet.
+    pub(super) async fn until<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                Some(line) = self.lines.recv() => {
+                    if stdout().write_all(line.as_bytes()).is_err() {
+                        // The terminal has gone; the drawing says so.
+                    }
+                }
+                done = &mut work => return done,
+            }
+        }
     }
 
     pub(super) async fn run(mut self, url: String, api: Api, stop: CancellationToken) -> io::Result<()> {

@@ -1,13 +1,14 @@
 //! Runs the loop of one scheduler: brings it the time and everything that wakes it, and passes on what it tells.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use maestro_core::explain;
 use maestro_core::names::SchedulerName;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::complaints::Complaints;
 use super::{Item, chain};
 use crate::control::{Clock, Command, Control, Deps, Desired, Outcome, StepReport};
 use crate::known::Known;
@@ -37,11 +38,11 @@ impl Runner {
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), store::Error> {
         let room_changes = self.deps.registry.nudges(&self.name);
         let cluster_changes = self.deps.cluster.nudges(&self.name);
-        let mut last_error = String::new();
+        let mut complaints = Complaints::default();
         while !stop.is_cancelled() {
             let report = self.control.step((self.deps.clock)()).await;
             let (next_at, is_removed) = (report.next_at, report.removed);
-            self.tell(report, &mut last_error).await;
+            self.tell(report, &mut complaints).await;
             if is_removed {
                 self.store.remove_scheduler(&self.name, (self.wall)()).await?;
                 self.sweep().await;
@@ -55,6 +56,7 @@ impl Runner {
                 Ok(()) = self.desired.changed() => {
                     let desired = Arc::clone(&self.desired.borrow_and_update());
                     self.control.set_desired(desired);
+                    complaints.forget();
                 }
                 Some(command) = self.commands.recv() => self.control.order(command),
                 () = cluster_changes.notified() => self.control.cluster_changed(),
@@ -92,7 +94,10 @@ impl Runner {
         self.changed.notify_one();
     }
 
-    async fn tell(&mut self, report: StepReport, last_error: &mut String) {
+    async fn tell(&mut self, report: StepReport, complaints: &mut Complaints) {
+        for complaint in complaints.of(&self.name, &report, Instant::now()) {
+            tracing::warn!(scheduler.name = %self.name, "{}: {complaint}", self.name);
+        }
         for record in report.records {
             let decision = &record.decision;
             if decision.wanted != decision.before {
@@ -116,13 +121,6 @@ impl Runner {
         for outcome in &report.outcomes {
             self.answer(outcome).await;
         }
-        let errors: Vec<String> = report.errors.iter().map(|error| chain(error)).collect();
-        let errors = errors.join("; ");
-        if errors != *last_error && !errors.is_empty() {
-            // The same error each second is told once.
-            tracing::warn!(scheduler.name = %self.name, "{}: {errors}", self.name);
-        }
-        *last_error = errors;
     }
 
     fn record(&self, item: Item) {

@@ -89,3 +89,21 @@ fn a_saved_file_is_applied_and_a_bad_one_is_told_and_changes_nothing() {
     assert_eq!(in_match["status"], "occupied", "{in_match}");
     assert!(dev.terminate().success());
 }
+
+#[test]
+fn a_file_is_the_same_by_whatever_path_it_is_named() {
+    let (folder, path) = file("arena.yaml", &FIRST.replace("min: 3", "min: 0"));
+    let data = tempfile::tempdir().unwrap();
+    for (name, told) in [
+        ("arena.yaml", "created as v1.0"),
+        ("./arena.yaml", "nothing changed, it stays v1.0"),
+        (path.as_str(), "nothing changed, it stays v1.0"),
+    ] {
+        let dev = Dev::start_changed(|command| {
+            command.current_dir(folder.path()).arg(name);
+            command.arg("--data").arg(data.path());
+        });
+        eventually(told, PATIENCE, || dev.log().contains(told).then_some(()));
+        assert!(dev.terminate().success());
+    }
+}

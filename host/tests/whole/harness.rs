@@ -1,81 +1,46 @@
 //! Starts `maestro dev` on a free port, talks to it, and leaves no process behind.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// Looks until `check` gives something, for at most `deadline`; fails with `what` was waited for.
-pub(crate) fn eventually<T>(what: &str, deadline: Duration, mut check: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + deadline;
-    loop {
-        if let Some(found) = check() {
-            return found;
-        }
-        assert!(Instant::now() < end, "waited {deadline:?} in vain: {what}");
-        thread::sleep(Duration::from_millis(50));
-    }
-}
+pub(crate) use super::running::{PATIENCE, eventually};
+use super::running::{Running, sibling};
 
-/// How long anything may take here. Generous, because two cores may be shared with a compiler.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+const MAESTRO: &str = env!("CARGO_BIN_EXE_maestro");
 
 /// A running `maestro dev`.
 pub(crate) struct Dev {
-    child: Child,
+    running: Running,
     /// Where its API is.
     pub url: String,
-    lines: Arc<Mutex<Vec<String>>>,
 }
 
 impl Dev {
     /// Starts it with these arguments on a free port and waits until the API is up.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_maestro"))
-            .args(["dev", "--plain", "--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let seen = lines.clone();
-        thread::spawn(move || {
-            stderr
-                .lines()
-                .map_while(Result::ok)
-                .for_each(|line| seen.lock().unwrap().push(line))
-        });
-        let mut dev = Self {
-            child,
-            url: String::new(),
-            lines,
-        };
-        dev.url = eventually("the API's address in the log", PATIENCE, || {
-            assert!(
-                dev.child.try_wait().unwrap().is_none(),
-                "it ended:\n{}",
-                dev.log()
-            );
-            let lines = dev.lines.lock().unwrap();
-            lines
-                .iter()
-                .find_map(|line| Some(line.split_once("API on ")?.1.trim().to_owned()))
-        });
-        dev
+        Self::start_changed(|command| {
+            command.args(arguments);
+        })
+    }
+
+    /// The same, with whatever else is to be changed.
+    pub(crate) fn start_changed(change: impl FnOnce(&mut Command)) -> Self {
+        let running = Running::start(Path::new(MAESTRO), change);
+        Self {
+            url: running.url.clone(),
+            running,
+        }
     }
 
     /// Everything it logged so far.
     pub(crate) fn log(&self) -> String {
-        self.lines.lock().unwrap().join("\n")
+        self.running.log()
     }
 
     /// A body from the API.
@@ -132,31 +97,34 @@ impl Dev {
 
     /// Asks it to end, and waits.
     pub(crate) fn terminate(mut self) -> std::process::ExitStatus {
-        kill_process(self.pid(), Signal::TERM).unwrap();
-        eventually("maestro ends after SIGTERM", PATIENCE, || {
-            self.child.try_wait().unwrap()
-        })
+        self.signal(Signal::TERM);
+        eventually("maestro ends after SIGTERM", PATIENCE, || self.ended())
     }
 
     /// Ends it the hard way.
     pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.signal(Signal::KILL);
+        eventually("maestro is killed", PATIENCE, || self.ended());
     }
 
-    fn pid(&self) -> Pid {
-        Pid::from_child(&self.child)
+    /// Sends it a signal.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.running.signal(signal);
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.running.ended()
     }
 }
 
 impl Drop for Dev {
     fn drop(&mut self) {
-        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+        if self.ended().is_none() {
             // A failed test: rooms of its own are ended by id too, those with `--data` would go on otherwise.
             let rooms = self.room_processes();
-            if self.child.kill().is_ok() && self.child.wait().is_ok() {
-                end(&rooms);
-            }
+            self.signal(Signal::KILL);
+            end(&rooms);
         }
     }
 }
@@ -187,26 +155,10 @@ pub(crate) fn room_processes(url: &str) -> Vec<u32> {
     .collect()
 }
 
-/// The command line's binary beside ours, where tests of the whole workspace have built it.
+/// The command line's binary.
 pub(crate) fn cli() -> &'static Path {
     static CLI: OnceLock<PathBuf> = OnceLock::new();
-    CLI.get_or_init(|| {
-        let beside = Path::new(env!("CARGO_BIN_EXE_maestro")).with_file_name("maestro-cli");
-        if !beside.is_file() {
-            // Tests of this package alone leave it out.
-            let built = Command::new(env!("CARGO"))
-                .args(["build", "--release", "--locked", "--package", "maestro-cli"])
-                .current_dir(root())
-                .output()
-                .unwrap();
-            assert!(
-                built.status.success(),
-                "{}",
-                String::from_utf8_lossy(&built.stderr)
-            );
-        }
-        beside
-    })
+    CLI.get_or_init(|| sibling(MAESTRO, "maestro-cli"))
 }
 
 /// The workspace.

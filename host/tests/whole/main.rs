@@ -7,10 +7,13 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+#[path = "../shared/running.rs"]
+mod running;
 mod harness;
 mod hello;
 mod documents;
 mod restart;
+mod ending;
 mod triggers;
 mod policies;
 mod problems;

@@ -37,6 +37,12 @@ fn a_file_that_is_not_there_and_a_busy_port_are_named() {
         "{words}"
     );
 
+    let (code, words) = dev(&["--listen", "localhost"]);
+    assert!(
+        code == Some(2) && words.contains("localhost:0"),
+        "a port is missing: {words}"
+    );
+
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let (code, words) = dev(&["--listen", &address]);
@@ -82,6 +88,27 @@ fn a_program_that_is_not_there_is_told_as_the_reason() {
     let url = dev.url.clone();
     assert!(dev.terminate().success());
     assert!(room_processes(&url).is_empty());
+}
+
+#[test]
+fn rooms_that_end_at_once_are_told_once_with_their_last_words() {
+    let text = "name: arena\ngame: test\nimage: none\nautoscaling: {min: 1, max: 2}\n";
+    let (folder, path) = file("arena.yaml", text);
+    let tries = folder.path().join("tries");
+    let room = format!(
+        "sh -c 'echo $MAESTRO_ROOM_ID >> {}; echo no licence; exit 3'",
+        tries.display()
+    );
+    let dev = Dev::start(&[&path, "--room", &room]);
+    eventually("the third room", PATIENCE, || {
+        let rooms = std::fs::read_to_string(&tries).ok()?;
+        (rooms.lines().count() == 3).then_some(())
+    });
+    let log = dev.log();
+    let words = "ended with code 3 before it was ready: no licence; the next room is tried in ";
+    assert_eq!(log.matches(words).count(), 1, "{log}");
+    assert!(!log.contains("scheduler.name="), "the message names it:\n{log}");
+    assert!(dev.terminate().success());
 }
 
 #[test]

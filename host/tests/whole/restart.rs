@@ -85,3 +85,40 @@ fn with_data_rooms_survive_a_kill_and_are_adopted() {
     end(&left);
     assert!(left.is_empty(), "rooms were left behind");
 }
+
+#[test]
+fn a_scheduler_left_in_deletion_is_created_again_from_its_file_once_it_is_gone() {
+    let (_folder, path) = file("arena.yaml", ARENA);
+    let data = tempfile::tempdir().unwrap();
+    let data = ["--matches", "none", "--data", data.path().to_str().unwrap()];
+    let (_idle_folder, idle) = file(
+        "idle.yaml",
+        "name: idle\ngame: test\nimage: none\nautoscaling: {min: 0}\n",
+    );
+    let dev = Dev::start(&[&[idle.as_str()] as &[&str], &data].concat());
+    dev.cli_ok(&["create", &path]);
+    let ready = eventually("a ready room", PATIENCE, || dev.in_state("arena", "ready").pop());
+    // A match holds the deletion up.
+    begin_match(&dev, &ready, Duration::from_secs(300));
+    eventually("the match is known", PATIENCE, || {
+        (dev.in_state("arena", "occupied").len() == 1).then_some(())
+    });
+    dev.cli_ok(&["delete", "arena", "--yes"]);
+    dev.kill();
+
+    let dev = Dev::start(&[&[path.as_str()] as &[&str], &data].concat());
+    eventually("the deletion is told", PATIENCE, || {
+        dev.log()
+            .contains("WARN arena of an earlier run is being deleted")
+            .then_some(())
+    });
+    assert!(!dev.log().contains("ERROR"), "{}", dev.log());
+    dev.cli_ok(&["delete", "arena", "--force", "--yes"]);
+    eventually("the file is applied", PATIENCE, || {
+        dev.log().contains("arena: created as v1.0").then_some(())
+    });
+    eventually("its rooms", PATIENCE, || {
+        (dev.in_state("arena", "ready").len() == 3).then_some(())
+    });
+    assert!(dev.terminate().success());
+}

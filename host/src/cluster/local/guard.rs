@@ -50,6 +50,11 @@ fn watch(folder: &Path) -> io::Result<()> {
     // Ctrl-C in Maestro's terminal is for Maestro.
     linux::found_session()?;
     io::stdin().read_to_end(&mut Vec::new())?;
+    wipe(folder)
+}
+
+/// Ends whatever runs of the rooms that are written down below `folder`.
+pub(super) fn wipe(folder: &Path) -> io::Result<()> {
     for found in record::read_all(folder)? {
         if let Some(process) = found.process {
             process.wipe(&process::mark(&found.record.room));

@@ -12,6 +12,7 @@ use maestro_core::scheduler::Scheduler;
 use maestro_core::time::Span;
 use tokio::sync::oneshot::Sender;
 
+use super::entry::Pulse;
 use super::launch::{self, Fate};
 use super::linux::{Ask, End, Kin, Process};
 use super::port::Ports;
@@ -240,7 +241,11 @@ impl Keeper {
                 self.retire(scheduler, room);
                 self.shared.nudges(scheduler).notify_one();
             }
-            Life::Running | Life::Ending { .. } => entry.end_within(Duration::from_millis(grace.ms())),
+            Life::Running | Life::Ending { .. } => {
+                let asked = entry.end_within(Duration::from_millis(grace.ms()));
+                drop(rooms);
+                ask(asked);
+            }
         }
     }
 
@@ -259,15 +264,19 @@ impl Keeper {
     fn end_all(&mut self, ending: Ending) {
         self.is_ending = true;
         let mut over = Vec::new();
+        let mut asked = Vec::new();
         for entry in self.shared.rooms().values_mut() {
             match (&entry.life, ending) {
                 (Life::Ended { .. }, _) => {
                     over.push((entry.record.scheduler.clone(), entry.record.room.clone()))
                 }
-                (_, Ending::Immediate) => entry.end_within(Duration::ZERO),
-                (_, Ending::Graceful) => entry.end_within(Duration::from_millis(entry.record.shutdown.ms())),
+                (_, Ending::Immediate) => asked.extend(entry.end_within(Duration::ZERO)),
+                (_, Ending::Graceful) => {
+                    asked.extend(entry.end_within(Duration::from_millis(entry.record.shutdown.ms())))
+                }
             }
         }
+        ask(asked);
         for (scheduler, room) in over {
             self.shared.rooms().remove(&room);
             self.retire(&scheduler, &room);
@@ -276,20 +285,16 @@ impl Keeper {
 
     /// Notices ends, kills what was given its time, and tells whoever waits for the last end.
     fn look(&mut self) {
+        // The system is asked without the lock: on a busy machine that takes a while, and callers of `list` wait for
+        // the lock. Nobody but this thread changes which rooms there are.
+        let pulses: Vec<Pulse> = self.shared.rooms().values().filter_map(Entry::pulse).collect();
         let mut over = Vec::new();
-        for (room, entry) in self
-            .shared
-            .rooms()
-            .iter_mut()
-            .filter(|(_, entry)| entry.is_running())
-        {
-            if let Life::Ending { kill_at } = entry.life
-                && Instant::now() >= kill_at
-            {
-                entry.process.ask(entry.kin, Ask::Now);
+        for pulse in pulses {
+            if pulse.kill_at.is_some_and(|at| Instant::now() >= at) {
+                pulse.process.ask(pulse.kin, Ask::Now);
             }
-            if let Some(end) = entry.process.poll(entry.kin, &process::mark(room)) {
-                over.push((entry.record.scheduler.clone(), room.clone(), end));
+            if let Some(end) = pulse.process.poll(pulse.kin, &process::mark(&pulse.room)) {
+                over.push((pulse.scheduler, pulse.room, end));
             }
         }
         for (scheduler, room, end) in over {
@@ -334,9 +339,13 @@ impl Keeper {
     }
 
     fn take_over(&mut self, record: Record, process: Process) {
-        tracing::info!(scheduler.name = %record.scheduler, room.id = %record.room, process = %process, "room adopted");
-        self.ports.keep(&record.room, &record.ports);
         let room = record.room.clone();
+        tracing::info!(
+            scheduler.name = %record.scheduler,
+            room.id = %room,
+            "{room} runs since an earlier run of Maestro, and is adopted"
+        );
+        self.ports.keep(&room, &record.ports);
         let entry = Entry {
             record,
             process,
@@ -355,21 +364,10 @@ impl Keeper {
     }
 }
 
-impl Entry {
-    /// Asks the process to end, once, and sees to it that it is killed no later than `grace` from now.
-    fn end_within(&mut self, grace: Duration) {
-        let kill_at = Instant::now()
-            .checked_add(grace)
-            .unwrap_or_else(|| Instant::now() + LAST_WAIT);
-        let (ask, kill_at) = match self.life {
-            Life::Running => (!grace.is_zero(), kill_at),
-            Life::Ending { kill_at: before } => (false, before.min(kill_at)),
-            Life::Ended { .. } => return,
-        };
-        if ask {
-            self.process.ask(self.kin, Ask::Please);
-        }
-        self.life = Life::Ending { kill_at };
+/// Asks processes to end.
+fn ask(processes: impl IntoIterator<Item = (Process, Kin)>) {
+    for (process, kin) in processes {
+        process.ask(kin, Ask::Please);
     }
 }
 
