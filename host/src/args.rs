@@ -28,6 +28,8 @@ enum Verb {
     Dev(Dev),
     /// Be the bundled example room; `maestro dev` starts these.
     Room(crate::room::Args),
+    /// Run any program as a room: report for it whether it is ready, in a match, or ending.
+    Wrap(crate::wrap::Args),
     /// Compile a policy; Maestro runs itself with this verb, within limits.
     #[command(hide = true)]
     CompilePolicy {
@@ -73,6 +75,7 @@ pub fn main() -> ExitCode {
     match Cli::parse().verb {
         Verb::Dev(dev) => crate::dev::main(dev),
         Verb::Room(room) => crate::room::main(room),
+        Verb::Wrap(wrap) => crate::wrap::main(wrap),
         Verb::CompilePolicy { .. } => maestro_engine::compile_child_main(),
         Verb::LaunchRoom { rest } => crate::cluster::local::launch::main(rest),
     }

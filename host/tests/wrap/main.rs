@@ -1,0 +1,18 @@
+//! The first hour of somebody with a game server that knows nothing of Maestro: `maestro wrap`. Real processes under a real `maestro dev`, on loopback.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
+#[path = "../whole/harness.rs"]
+#[allow(
+    dead_code,
+    reason = "other tests start `maestro dev` too, and need more of it"
+)]
+mod harness;
+mod programs;
+mod rooms;
+mod alone;
