@@ -3,6 +3,7 @@
 //! It applies scheduler files, simulates matches in the example room, shows what happens, and ends every room it
 //! started. What it runs is [`crate::app`]; nothing here decides about rooms.
 
+pub mod init;
 pub mod matches;
 mod address;
 mod files;
