@@ -7,6 +7,7 @@ pub mod init;
 pub mod matches;
 mod address;
 mod files;
+mod hint;
 mod matchmaker;
 mod screen;
 mod table;
@@ -32,6 +33,7 @@ use crate::store::schedulers::ManagedBy;
 use crate::tasks::Kind;
 use crate::telemetry;
 use files::Files;
+use hint::Hint;
 use matches::Matches;
 use matchmaker::Matchmaker;
 use screen::Screen;
@@ -135,6 +137,7 @@ impl Session {
             schedulers,
             _temporary: temporary,
         };
+        session.hint();
         session.simulate(&dev)?;
         session.watch(&dev, &sources, waiting)?;
         Ok(session)
@@ -153,6 +156,11 @@ impl Session {
             () = signals.next() => tracing::info!("ending the rooms at once"),
         }
         self.app.shutdown(Ending::Immediate).await
+    }
+
+    fn hint(&self) {
+        let run = Hint::new(self.url.clone()).run(self.app.api.clone(), self.app.acting.stop_token());
+        self.app.acting.spawn(Kind::Hint, run);
     }
 
     fn simulate(&self, dev: &Dev) -> Result<()> {

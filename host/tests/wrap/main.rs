@@ -1,4 +1,5 @@
-//! The first hour of somebody with a game server that knows nothing of Maestro: `maestro wrap`. Real processes under a real `maestro dev`, on loopback.
+//! The first hour of somebody with a game server that knows nothing of Maestro: `maestro wrap`, `maestro dev init`, and
+//! the hint for rooms that say nothing. Real processes under a real `maestro dev`, on loopback.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,3 +17,4 @@ mod harness;
 mod programs;
 mod rooms;
 mod alone;
+mod first_hour;
