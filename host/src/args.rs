@@ -28,6 +28,8 @@ enum Verb {
     Dev(Dev),
     /// Be the bundled example room; `maestro dev` starts these.
     Room(crate::room::Args),
+    /// Run any program as a room: report for it whether it is ready, in a match, or ending.
+    Wrap(crate::wrap::Args),
     /// Compile a policy; Maestro runs itself with this verb, within limits.
     #[command(hide = true)]
     CompilePolicy {
@@ -42,9 +44,21 @@ enum Verb {
     },
 }
 
+/// What `maestro dev` can do beside running.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DevVerb {
+    /// Write the quick example as a document to begin with; each key is explained in it.
+    Init(crate::dev::init::Args),
+}
+
 /// How `maestro dev` runs.
 #[derive(Clone, Debug, Args)]
+// After an option or a file, `init` is a file too.
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Dev {
+    /// Something else than to run.
+    #[command(subcommand)]
+    pub verb: Option<DevVerb>,
     /// Scheduler documents, YAML or JSON; applied again whenever they are saved. Without one, a quick example runs.
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
@@ -71,8 +85,13 @@ pub struct Dev {
 /// Reads the arguments and does what they say.
 pub fn main() -> ExitCode {
     match Cli::parse().verb {
+        Verb::Dev(Dev {
+            verb: Some(DevVerb::Init(init)),
+            ..
+        }) => crate::dev::init::main(&init),
         Verb::Dev(dev) => crate::dev::main(dev),
         Verb::Room(room) => crate::room::main(room),
+        Verb::Wrap(wrap) => crate::wrap::main(wrap),
         Verb::CompilePolicy { .. } => maestro_engine::compile_child_main(),
         Verb::LaunchRoom { rest } => crate::cluster::local::launch::main(rest),
     }

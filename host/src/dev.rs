@@ -3,12 +3,14 @@
 //! It applies scheduler files, simulates matches in the example room, shows what happens, and ends every room it
 //! started. What it runs is [`crate::app`]; nothing here decides about rooms.
 
+pub mod init;
 pub mod matches;
 pub mod address;
 mod signals;
 mod data;
 mod sources;
 mod files;
+mod hint;
 mod matchmaker;
 mod screen;
 mod table;
@@ -32,6 +34,7 @@ use crate::tasks::{Kind, blocking};
 use crate::telemetry;
 use data::Folder;
 use files::Files;
+use hint::Hint;
 use matches::Matches;
 use matchmaker::Matchmaker;
 use screen::Screen;
@@ -107,6 +110,7 @@ impl Session {
             schedulers,
             _data: data,
         };
+        session.hint();
         session.simulate(&dev)?;
         session.watch(sources)?;
         Ok(session)
@@ -125,6 +129,11 @@ impl Session {
             () = signals.next() => tracing::info!("ending the rooms at once"),
         }
         self.app.shutdown(Ending::Immediate).await
+    }
+
+    fn hint(&self) {
+        let run = Hint::new(self.url.clone()).run(self.app.api.clone(), self.app.acting.stop_token());
+        self.app.acting.spawn(Kind::Hint, run);
     }
 
     fn simulate(&self, dev: &Dev) -> Result<()> {

@@ -14,6 +14,7 @@ pub mod catalog;
 pub mod registry;
 pub mod cluster;
 pub mod room;
+pub mod wrap;
 pub mod store;
 pub mod tasks;
 pub mod config;

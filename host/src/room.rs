@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use maestro_client::{Error, Identity, IdentityError, Options, Room};
 
+pub(crate) use self::demand::duration;
+
 use self::demand::{Demand, Draw};
 use self::load::{Load, Weight};
 

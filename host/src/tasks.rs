@@ -33,6 +33,8 @@ pub enum Kind {
     Matchmaker,
     /// Applies saved files in `maestro dev`.
     Files,
+    /// Tells in `maestro dev` how rooms report.
+    Hint,
     /// Draws the table of `maestro dev`.
     Screen,
 }
@@ -48,6 +50,7 @@ impl fmt::Display for Kind {
             Self::Journal => f.write_str("journal"),
             Self::Matchmaker => f.write_str("matchmaker"),
             Self::Files => f.write_str("files"),
+            Self::Hint => f.write_str("hint"),
             Self::Screen => f.write_str("screen"),
         }
     }
@@ -66,7 +69,7 @@ impl Kind {
     fn on_failure(&self) -> OnFailure {
         match self {
             Self::Api | Self::Heartbeat | Self::Supervisor | Self::Journal => OnFailure::StopAll,
-            Self::Loop(_) | Self::Loading(_) | Self::Matchmaker | Self::Files | Self::Screen => {
+            Self::Loop(_) | Self::Loading(_) | Self::Matchmaker | Self::Files | Self::Hint | Self::Screen => {
                 OnFailure::LogOnly
             }
         }

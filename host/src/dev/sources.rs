@@ -14,7 +14,7 @@ use crate::api::{Api, apply};
 use crate::store::schedulers::{ManagedBy, State};
 
 /// The quick scheduler that runs without a file.
-const HELLO: &str = include_str!("hello.yaml");
+pub(super) const HELLO: &str = include_str!("hello.yaml");
 
 /// What the quick scheduler's document is called where a file's name would stand.
 const HELLO_NAME: &str = "the quick scheduler";

@@ -88,7 +88,7 @@ impl FromStr for Demand {
 }
 
 /// Reads `500ms`, `2.5s`, `5m`, `1h`; a number alone is seconds.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(at);
     let unit = match unit {

@@ -49,6 +49,21 @@ pub(super) fn command(maestro: &Path, fate: Fate, folder: &Path, program: &Path)
     command
 }
 
+/// The word after the verb that means a program which a room's own program starts.
+const BOUND: &str = "bound";
+
+/// The command that starts `program` so that it is killed when the thread that starts it ends. Called from within a
+/// room; arguments and files are added as above.
+pub(crate) fn bound(maestro: &Path, program: &OsStr) -> Command {
+    let mut command = Command::new(maestro);
+    command
+        .arg(VERB)
+        .arg(BOUND)
+        .arg(std::process::id().to_string())
+        .arg(program);
+    command
+}
+
 /// Runs the verb with the arguments that follow it; returns only when the program could not be started.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
@@ -57,13 +72,23 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     {
         return guard::main(Path::new(folder));
     }
+    if let [word, parent, program, rest @ ..] = args.as_slice()
+        && word == BOUND
+    {
+        return told(program, launch_bound(parent, program, rest));
+    }
     let [parent, fate, folder, program, rest @ ..] = args.as_slice() else {
         eprintln!(
             "usage: {VERB} PARENT-PID die|survive ROOM-FOLDER PROGRAM [ARGUMENT…]; Maestro calls this itself"
         );
         return ExitCode::from(2);
     };
-    match launch(parent, fate, Path::new(folder), program, rest) {
+    told(program, launch(parent, fate, Path::new(folder), program, rest))
+}
+
+/// Says why the program did not begin.
+fn told(program: &OsStr, launched: io::Result<std::convert::Infallible>) -> ExitCode {
+    match launched {
         Ok(never) => match never {},
         Err(error) => {
             // This goes to the room's own output, where the reason of its end is taken from.
@@ -80,10 +105,7 @@ fn launch(
     program: &OsStr,
     args: &[OsString],
 ) -> io::Result<std::convert::Infallible> {
-    let parent: u32 = parent
-        .to_str()
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| io::Error::other("the first argument is the pid of Maestro"))?;
+    let parent = pid(parent)?;
     linux::found_session()?;
     if fate != OsStr::new("survive") {
         linux::die_with_parent()?;
@@ -93,4 +115,19 @@ fn launch(
         return Err(io::Error::other("Maestro ended before the room began"));
     }
     Err(Command::new(program).args(args).exec())
+}
+
+fn launch_bound(parent: &OsStr, program: &OsStr, args: &[OsString]) -> io::Result<std::convert::Infallible> {
+    let parent = pid(parent)?;
+    linux::die_with_parent()?;
+    if !linux::is_parent(parent) {
+        return Err(io::Error::other("what started it has ended"));
+    }
+    Err(Command::new(program).args(args).exec())
+}
+
+fn pid(text: &OsStr) -> io::Result<u32> {
+    text.to_str()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| io::Error::other("the first argument is the pid of Maestro"))
 }

@@ -143,6 +143,10 @@ impl Process {
                 // Looked at without reaping first: while it is a zombie nobody else can get its group's number.
                 let status = peek(self.pid)?;
                 ignore_gone(kill_process_group(self.pid, Signal::KILL));
+                if let End::Signal(_) = status {
+                    // It had no chance to end the groups that it founded, as `maestro wrap` does for its program.
+                    kill_leftovers(self.pid.as_raw_pid(), mark);
+                }
                 reap(self.pid);
                 Some(status)
             }

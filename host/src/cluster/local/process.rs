@@ -67,7 +67,11 @@ pub(super) fn blueprint(
 ) -> Result<Blueprint, String> {
     let env = environment(config, template, tenant)?;
     let mut words = command(config, template)?;
-    let program = find(&words.remove(0), env.get("PATH").map_or("", String::as_str))?;
+    let program = match words.remove(0).as_str() {
+        // `maestro wrap -- …` has to work from a build folder too, and with the version that runs here.
+        "maestro" => config.maestro.clone(),
+        name => find(name, env.get("PATH").map_or("", String::as_str))?,
+    };
     Ok(Blueprint {
         program,
         args: words,

@@ -139,6 +139,14 @@ fn programs_are_found_as_a_shell_finds_them() {
         plan(example, &scheduler(&[])).unwrap().args,
         ["room", "--matches", "none"]
     );
+    let wrapped = Program::Command("maestro wrap -- sh".to_owned());
+    let blueprint = plan(wrapped, &scheduler(&[])).unwrap();
+    assert_eq!(
+        blueprint.program,
+        Path::new("/bin/true"),
+        "the one that runs here"
+    );
+    assert_eq!(blueprint.args, ["wrap", "--", "sh"]);
 }
 
 #[test]

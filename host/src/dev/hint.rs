@@ -1,0 +1,141 @@
+//! Tells once a scheduler, when one of its rooms runs and says nothing, with which request it would report ready.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use maestro_core::names::{RoomId, SchedulerName};
+use maestro_core::room::{Phase, Room, Stage};
+use maestro_core::time::{Span, Timestamp};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Api;
+
+/// Rooms that say nothing for so long have most likely never learned to; the initialization deadline is far.
+const QUIET: Span = Span::from_secs(10);
+
+/// Time between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Whom it was told about.
+pub(super) struct Hint {
+    url: String,
+    told: BTreeSet<SchedulerName>,
+}
+
+impl Hint {
+    /// For rooms that report to this URL.
+    pub(super) fn new(url: String) -> Self {
+        Self {
+            url,
+            told: BTreeSet::new(),
+        }
+    }
+
+    /// Looks until `stop`.
+    pub(super) async fn run(mut self, api: Api, stop: CancellationToken) -> Result<(), Infallible> {
+        let mut ticks = interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                _ = ticks.tick() => self.look(&api).await,
+            }
+        }
+    }
+
+    async fn look(&mut self, api: &Api) {
+        // A store or a registry that is away for a moment hints at nothing.
+        for stored in api.store.schedulers().await.unwrap_or_default() {
+            let rooms = api.registry.rooms(&stored.name).await.unwrap_or_default();
+            if let Some(hint) = self.hint(&stored.name, &rooms, (api.wall)()) {
+                // Without fields, so that the request is the line's end and can be copied.
+                tracing::warn!("{hint}");
+            }
+        }
+    }
+
+    fn hint(&mut self, name: &SchedulerName, rooms: &[Room], now: Timestamp) -> Option<String> {
+        let quiet = rooms.iter().find(|room| is_quiet(room, now))?;
+        self.told.insert(name.clone()).then(|| {
+            format!(
+                "{name}: {} has run for {QUIET} and not reported ready. `maestro wrap` reports for any program (--room \
+                 'maestro wrap -- CMD'); a program reports with a request such as {}",
+                quiet.id,
+                request(&self.url, name, &quiet.id)
+            )
+        })
+    }
+}
+
+fn is_quiet(room: &Room, now: Timestamp) -> bool {
+    let since = match room.phase {
+        Phase::Running { since } => since,
+        Phase::Unseen | Phase::Pending { .. } | Phase::Exited { .. } | Phase::Absent { .. } => return false,
+    };
+    room.stage() == Stage::Starting && now.since(since) >= QUIET
+}
+
+fn request(url: &str, name: &SchedulerName, room: &RoomId) -> String {
+    format!(
+        "curl -X PUT {url}/scheduler/{name}/rooms/{room}/status -H \"Authorization: Bearer $MAESTRO_ROOM_TOKEN\" \
+         -d \"{{\\\"status\\\":\\\"ready\\\",\\\"timestamp\\\":$(date +%s)}}\""
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use maestro_core::names::Version;
+    use maestro_core::report::{Accepted, Reported};
+    use maestro_core::room::Creation;
+
+    fn running(name: &SchedulerName, number: u32, since: Timestamp) -> Room {
+        let id = RoomId::new(name, number);
+        let mut room = Room::reserved(id, Version::FIRST, since, Span::ZERO);
+        room.creation = Creation::Confirmed { at: since };
+        room.phase = Phase::Running { since };
+        room
+    }
+
+    #[test]
+    fn a_scheduler_whose_rooms_say_nothing_is_told_of_once() {
+        let [arena, duel] = ["arena", "duel"].map(|name| SchedulerName::parse(name).unwrap());
+        let start = Timestamp::from_ms(1_000_000);
+        let after = |secs| start + Span::from_secs(secs);
+        let rooms = [running(&arena, 1, start), running(&arena, 2, start)];
+        let mut hint = Hint::new("http://127.0.0.1:8080".to_owned());
+        assert_eq!(hint.hint(&arena, &rooms, after(9)), None, "it may be loading");
+        let told = hint.hint(&arena, &rooms, after(10)).unwrap();
+        let request = "curl -X PUT http://127.0.0.1:8080/scheduler/arena/rooms/arena-00000001/status \
+                       -H \"Authorization: Bearer $MAESTRO_ROOM_TOKEN\" \
+                       -d \"{\\\"status\\\":\\\"ready\\\",\\\"timestamp\\\":$(date +%s)}\"";
+        assert!(
+            told.starts_with("arena: arena-00000001 ") && told.ends_with(request),
+            "{told}"
+        );
+        assert_eq!(hint.hint(&arena, &rooms, after(20)), None);
+        assert!(hint.hint(&duel, &[running(&duel, 1, start)], after(20)).is_some());
+    }
+
+    #[test]
+    fn a_room_that_reported_or_does_not_run_needs_no_hint() {
+        let arena = SchedulerName::parse("arena").unwrap();
+        let (start, now) = (Timestamp::from_ms(1_000_000), Timestamp::from_ms(1_060_000));
+        let mut reported = running(&arena, 1, start);
+        reported.reports.last = Some(Accepted {
+            status: Reported::Ready,
+            since: start,
+            sent_at: start,
+            received_at: start,
+        });
+        let mut pending = running(&arena, 2, start);
+        pending.phase = Phase::Pending {
+            reason: String::new(),
+        };
+        let mut hint = Hint::new("http://127.0.0.1:8080".to_owned());
+        assert_eq!(hint.hint(&arena, &[reported, pending], now), None);
+    }
+}
