@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use maestro_core::deadlines::Witness;
+use maestro_core::deadlines::{self, Watch, Witness};
 use maestro_core::names::RoomId;
 use maestro_core::room::Room;
-use maestro_core::scheduler::{Deadlines, Scheduler};
+use maestro_core::scheduler::Scheduler;
 use maestro_core::time::Timestamp;
 
-use super::{Error, survey};
+use super::survey::{self, Survey};
+use super::{Error, wake};
 use crate::registry::{Changes, Cursor, Registry};
 
 /// What the registry holds of one scheduler.
@@ -55,10 +56,11 @@ impl Mirror {
         &mut self,
         registry: &dyn Registry,
         scheduler: &Scheduler,
+        survey: Option<&mut Survey>,
     ) -> Result<(), Error> {
         let changes = registry.changes(&scheduler.name, self.cursor).await;
         let changes = changes.map_err(Error::registry("read the rooms"))?;
-        self.take(changes, &scheduler.deadlines);
+        self.take(changes, scheduler, survey);
         Ok(())
     }
 
@@ -67,15 +69,33 @@ impl Mirror {
         std::mem::take(&mut self.has_news)
     }
 
-    fn take(&mut self, changes: Changes, deadlines: &Deadlines) {
+    /// Takes changes over, into the survey as well as it can.
+    fn take(&mut self, changes: Changes, scheduler: &Scheduler, mut survey: Option<&mut Survey>) {
+        let (deadlines, shutdown) = (&scheduler.deadlines, scheduler.template.shutdown);
+        let watch = |witness: Witness, now| {
+            let witnessed = witness.total;
+            Watch::over([], deadlines, shutdown, deadlines::Clocks { witnessed, now })
+        };
+        let (then, now) = (watch(self.witness, self.now), watch(changes.witness, changes.now));
+        let clocks = wake::Clocks {
+            deadlines,
+            shutdown,
+            witness: changes.witness,
+            now: changes.now,
+        };
         if changes.complete {
             self.rooms.clear();
         }
         self.has_news |= changes.complete || !changes.removed.is_empty();
         for room in changes.rooms {
             let before = self.rooms.get(&room.id);
-            let is_fresher = |before| survey::is_only_fresher(before, &room, deadlines, self.witness.total);
-            self.has_news |= !before.is_some_and(is_fresher);
+            let is_no_news = before.is_some_and(|before| {
+                survey::is_only_fresher(before, &room, deadlines, self.witness.total)
+                    || survey
+                        .as_mut()
+                        .is_some_and(|survey| survey.take_in((before, &then), (&room, &now), &clocks))
+            });
+            self.has_news |= !is_no_news;
             self.rooms.insert(room.id.clone(), room);
         }
         for id in changes.removed {

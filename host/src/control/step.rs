@@ -118,6 +118,13 @@ impl Control {
             counts,
             mass_silence,
             deadline: clocks.next_deadline(self.mirror.rooms.values()),
+            is_plain: !mass_silence
+                && self.view.plain.values().all(|object| object.exposed)
+                && self
+                    .mirror
+                    .rooms
+                    .values()
+                    .all(|room| room.version.major == desired.version.major),
             idle_on: None,
         });
         (counts, mass_silence)
@@ -152,7 +159,10 @@ impl Control {
 
     pub(super) async fn refresh(&mut self) -> Result<(), Error> {
         let scheduler = &self.desired.scheduler;
-        self.mirror.refresh(&*self.deps.registry, scheduler).await?;
+        let refreshed = self
+            .mirror
+            .refresh(&*self.deps.registry, scheduler, self.survey.as_mut());
+        refreshed.await?;
         if self.mirror.take_news() {
             self.survey = None;
         }

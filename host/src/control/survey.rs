@@ -1,12 +1,15 @@
 //! What a look over all rooms brought, good until something changes or a deadline comes.
 //!
 //! At rest, a step costs what changed since the last one and not what there is: of ten thousand rooms that only go on
-//! pinging nothing is counted, planned or sorted anew.
+//! pinging, or in which matches begin and end, nothing is counted, planned or sorted anew.
 
+use maestro_core::deadlines::{Place, Watch};
 use maestro_core::decision::Counts;
-use maestro_core::room::{Intent, Room, Use};
+use maestro_core::room::{Intent, Phase, Room, Stage, Use};
 use maestro_core::scheduler::Deadlines;
 use maestro_core::time::{Span, Timestamp};
+
+use super::wake::Clocks;
 
 /// All rooms at one time, summed up.
 #[derive(Debug)]
@@ -16,6 +19,9 @@ pub(super) struct Survey {
     /// The first deadline of any room that was ahead, by the registry's clock. Signs of life only move deadlines
     /// away, so that none comes sooner.
     pub(super) deadline: Option<Timestamp>,
+    /// Whether each room can be judged by itself: none is silent together with others, of another version, or not yet
+    /// reachable.
+    pub(super) is_plain: bool,
     /// On what a plan was made that had nothing to do.
     pub(super) idle_on: Option<Ground>,
 }
@@ -33,6 +39,56 @@ impl Survey {
     /// Whether it still says how things are.
     pub(super) fn holds_at(&self, now: Timestamp) -> bool {
         self.deadline.is_none_or(|deadline| now < deadline)
+    }
+
+    /// Takes in what happened to one room, as it was seen by `then` and is seen by `now`, and answers whether that was
+    /// all: the room counts as available before and after, and there is nothing to do about it. Then a plan that had
+    /// nothing to do has nothing to do still.
+    pub(super) fn take_in(
+        &mut self,
+        (before, then): (&Room, &Watch<'_>),
+        (after, now): (&Room, &Watch<'_>),
+        clocks: &Clocks<'_>,
+    ) -> bool {
+        let (Some(from), Some(to)) = (available(before, then), available(after, now)) else {
+            return false;
+        };
+        if !self.is_plain || before.version != after.version {
+            return false;
+        }
+        for (place, sign) in [(from, -1), (to, 1)] {
+            if let Some(count) = count_of(&mut self.counts, place) {
+                *count = count.saturating_add_signed(sign);
+            }
+        }
+        let deadline = clocks.deadline_of(after);
+        self.deadline = [self.deadline, deadline].into_iter().flatten().min();
+        true
+    }
+}
+
+/// The place of a room that runs, is available, and about which there is nothing to do.
+fn available(room: &Room, watch: &Watch<'_>) -> Option<Place> {
+    let is_left_alone = matches!(room.intent, Intent::Keep | Intent::Allocated { .. })
+        && matches!(room.phase, Phase::Running { .. })
+        && matches!(room.stage(), Stage::Starting | Stage::Running)
+        && watch.overdue(room).is_none()
+        && !watch.is_allocation_over(room);
+    let place = watch.place(room);
+    let is_available = matches!(
+        place,
+        Place::Starting | Place::Ready | Place::Allocated | Place::Occupied
+    );
+    (is_left_alone && is_available).then_some(place)
+}
+
+fn count_of(counts: &mut Counts, place: Place) -> Option<&mut u32> {
+    match place {
+        Place::Starting => Some(&mut counts.starting),
+        Place::Ready => Some(&mut counts.ready),
+        Place::Allocated => Some(&mut counts.allocated),
+        Place::Occupied => Some(&mut counts.occupied),
+        Place::Draining | Place::Stopping | Place::Silent | Place::Gone => None,
     }
 }
 
@@ -62,8 +118,12 @@ pub(super) fn is_only_fresher(before: &Room, after: &Room, deadlines: &Deadlines
 
 #[cfg(test)]
 mod tests {
+    use maestro_core::deadlines::Witness;
     use maestro_core::names::{RoomId, SchedulerName, Version};
     use maestro_core::report::{Report, Reported};
+    use maestro_core::room::Creation;
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
 
     use super::*;
 
@@ -118,5 +178,82 @@ mod tests {
         let late = Span::from_secs(1) + deadlines.ping + Span::from_ms(1);
         let back = told(&ready, Reported::Ready, 100);
         assert!(!is_only_fresher(&ready, &back, &deadlines, late), "it was silent");
+    }
+
+    #[test]
+    fn what_was_taken_in_room_by_room_is_what_a_look_over_all_shows() {
+        let scheduler = SchedulerName::parse("pong").unwrap();
+        let deadlines = Deadlines {
+            occupied: Some(Span::from_secs(40)),
+            ..Deadlines::default()
+        };
+        for seed in 0..200 {
+            let mut random = StdRng::seed_from_u64(seed);
+            let mut rooms: Vec<Room> = (0..20)
+                .map(|suffix| {
+                    let mut room =
+                        Room::reserved(RoomId::new(&scheduler, suffix), Version::FIRST, at(0), Span::ZERO);
+                    room.phase = Phase::Running { since: at(0) };
+                    room.creation = Creation::Confirmed { at: at(0) };
+                    room
+                })
+                .collect();
+            let mut kept: Option<Survey> = None;
+            let mut taken = 0;
+            for secs in 1..120 {
+                let (then, now) = (clocks(&deadlines, secs - 1), clocks(&deadlines, secs));
+                let place = random.random_range(0..rooms.len());
+                let status = match random.random_range(0..10) {
+                    0 => Reported::Terminating,
+                    1..=4 => Reported::Occupied,
+                    _ => Reported::Ready,
+                };
+                let after = told(&rooms[place], status, secs);
+                let (seen_then, seen_now) = (watch(&[], &then), watch(&[], &now));
+                let is_kept = kept.as_mut().is_some_and(|survey| {
+                    survey.take_in((&rooms[place], &seen_then), (&after, &seen_now), &now)
+                        && survey.holds_at(now.now)
+                });
+                rooms[place] = after;
+                let fresh = survey(&rooms, &now);
+                if let (true, Some(kept)) = (is_kept, &kept) {
+                    taken += 1;
+                    assert_eq!(kept.counts, fresh.counts, "seed {seed}, {secs} s");
+                    assert!(kept.deadline <= fresh.deadline, "seed {seed}, {secs} s");
+                } else {
+                    kept = Some(fresh);
+                }
+            }
+            assert!(taken > 10, "seed {seed}: {taken} were taken in");
+        }
+    }
+
+    fn clocks(deadlines: &Deadlines, secs: i64) -> Clocks<'_> {
+        Clocks {
+            deadlines,
+            shutdown: Span::from_secs(10),
+            witness: Witness {
+                last: Some(at(secs)),
+                total: Span::from_secs(secs.unsigned_abs()),
+            },
+            now: at(secs),
+        }
+    }
+
+    fn watch<'a>(rooms: &[Room], clocks: &Clocks<'a>) -> Watch<'a> {
+        let (witnessed, now) = (clocks.witness.total, clocks.now);
+        let clocks_of_core = maestro_core::deadlines::Clocks { witnessed, now };
+        Watch::over(rooms, clocks.deadlines, clocks.shutdown, clocks_of_core)
+    }
+
+    fn survey(rooms: &[Room], clocks: &Clocks<'_>) -> Survey {
+        let watch = watch(rooms, clocks);
+        Survey {
+            counts: Counts::of(rooms, &watch),
+            mass_silence: watch.mass_silence(),
+            deadline: clocks.next_deadline(rooms.iter()),
+            is_plain: !watch.mass_silence(),
+            idle_on: None,
+        }
     }
 }

@@ -22,10 +22,11 @@ const TICK: Span = Span::from_ms(1);
 impl Clocks<'_> {
     /// The first deadline of any of these rooms that is still ahead, by the registry's clock.
     pub(super) fn next_deadline<'r>(&self, rooms: impl Iterator<Item = &'r Room>) -> Option<Timestamp> {
-        rooms.filter_map(|room| self.of(room)).min()
+        rooms.filter_map(|room| self.deadline_of(room)).min()
     }
 
-    fn of(&self, room: &Room) -> Option<Timestamp> {
+    /// The first deadline of this room that is still ahead.
+    pub(super) fn deadline_of(&self, room: &Room) -> Option<Timestamp> {
         let deadlines = self.deadlines;
         let of_stage = match room.stage() {
             Stage::Reserved | Stage::Gone => [None; 3],

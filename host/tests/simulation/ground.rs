@@ -25,7 +25,7 @@ pub(crate) struct Ground {
     snapshots: VecDeque<Vec<Object>>,
     /// Until when the cluster answers nobody.
     pub away_until: Timestamp,
-    /// Creates that happened after their caller had given up.
+    /// Creates that happened after their caller had given up, or after the registry had lost their name.
     pub late_creates: u32,
 }
 

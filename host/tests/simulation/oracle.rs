@@ -172,8 +172,8 @@ impl World {
         }
     }
 
-    /// A room was created: never more than the cap, but for creates that nobody waited for any more, and where lists
-    /// hid rooms that were there, which the port forbids.
+    /// A room was created: never more than the cap, but for creates that nobody waited for or knew of any more, and where
+    /// lists hid rooms that were there, which the port forbids.
     pub(crate) fn check_number(&mut self) {
         if self.plan.stale_lists > 0 {
             return;
