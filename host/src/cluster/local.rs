@@ -12,6 +12,7 @@ mod process;
 mod record;
 mod entry;
 mod guard;
+mod shortage;
 mod keeper;
 mod meter;
 pub mod launch;

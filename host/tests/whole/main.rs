@@ -17,3 +17,4 @@ mod ending;
 mod triggers;
 mod policies;
 mod problems;
+mod safety;

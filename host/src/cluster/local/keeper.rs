@@ -18,7 +18,7 @@ use super::linux::{Ask, End, Kin, Process};
 use super::port::Ports;
 use super::process::{self, Blueprint, Tenant};
 use super::record::{self, Found, Record};
-use super::{Ending, Entry, Error, Life, Order, Shared, now, output, unavailable};
+use super::{Ending, Entry, Error, Life, Order, Shared, now, output, shortage, unavailable};
 
 /// How often ends are looked for. A look is one system call per room.
 const LOOK: Duration = Duration::from_millis(100);
@@ -156,8 +156,7 @@ impl Keeper {
         let range = scheduler.template.port_range.unwrap_or(self.shared.config.ports);
         let ports = self
             .ports
-            .take(room, &process::ports(&scheduler.template), range)
-            .map_err(|what| Error::Exhausted { what })?;
+            .take(room, &process::ports(&scheduler.template), range)?;
         let created = self.start(scheduler, order, &ports);
         if created.is_err() {
             self.ports.release(room);
@@ -190,7 +189,8 @@ impl Keeper {
             shutdown: scheduler.template.shutdown,
             ports: ports.to_vec(),
         };
-        let process = self.spawn(&record, &blueprint).map_err(unavailable)?;
+        let process = self.spawn(&record, &blueprint);
+        let process = process.map_err(|cause| shortage::of(cause, room, &self.shared.config.folder))?;
         tracing::debug!(scheduler.name = %scheduler.name, room.id = %room, process = %process, "room started");
         let entry = Entry {
             record,
