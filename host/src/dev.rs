@@ -15,6 +15,8 @@ mod hint;
 mod matchmaker;
 mod screen;
 mod table;
+mod keys;
+mod desk;
 
 use std::convert::Infallible;
 use std::io::{self, IsTerminal, stdout};
@@ -37,10 +39,11 @@ use crate::tasks::{Kind, blocking};
 use crate::telemetry;
 use address::Reach;
 use data::Folder;
+use desk::Desk;
 use files::Files;
 use hint::Hint;
 use matches::Matches;
-use matchmaker::Matchmaker;
+use matchmaker::{Matchmaker, Rush};
 use screen::Screen;
 use signals::Signals;
 use sources::Sources;
@@ -96,6 +99,8 @@ struct Session {
     app: App,
     url: String,
     schedulers: Vec<SchedulerName>,
+    /// The demand that is simulated, if any is.
+    rush: Option<Rush>,
     // Ours until it is dropped, after what uses it.
     _data: Folder,
 }
@@ -129,14 +134,16 @@ impl Session {
             );
         }
         sources.apply(&app.api).await;
+        let is_simulated = dev.room.is_none() && dev.matches != Matches::None;
         let session = Self {
             app,
             url,
             schedulers,
+            rush: is_simulated.then(Rush::default),
             _data: data,
         };
         session.hint();
-        session.simulate(&dev)?;
+        session.simulate(&dev);
         session.watch(sources)?;
         Ok(session)
     }
@@ -161,20 +168,18 @@ impl Session {
         self.app.acting.spawn(Kind::Hint, run);
     }
 
-    fn simulate(&self, dev: &Dev) -> Result<()> {
-        if dev.room.is_some() || dev.matches == Matches::None {
-            return Ok(());
-        }
+    fn simulate(&self, dev: &Dev) {
+        let Some(rush) = self.rush.clone() else { return };
         let matchmaker = Matchmaker {
             registry: self.app.registry.clone(),
             schedulers: self.schedulers.clone(),
             matches: dev.matches,
+            rush,
             seed: 1,
         };
         self.app
             .acting
             .spawn(Kind::Matchmaker, matchmaker.run(self.app.acting.stop_token()));
-        Ok(())
     }
 
     /// Applies files that are saved, and documents that had to wait.
@@ -202,7 +207,12 @@ impl Session {
 
     fn show(&self, screen: Screen) {
         let stop = self.app.serving.stop_token();
-        let run = screen.run(self.url.clone(), self.app.api.clone(), stop);
+        let desk = Desk {
+            api: self.app.api.clone(),
+            cluster: self.app.cluster.clone(),
+            rush: self.rush.clone(),
+        };
+        let run = screen.run(self.url.clone(), desk, stop);
         self.app.serving.spawn(Kind::Screen, run);
     }
 }

@@ -18,3 +18,4 @@ mod triggers;
 mod policies;
 mod problems;
 mod safety;
+mod terminal;

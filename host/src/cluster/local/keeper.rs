@@ -13,6 +13,7 @@ use maestro_core::time::Span;
 use tokio::sync::oneshot::Sender;
 
 use super::entry::Pulse;
+use super::failure::Last;
 use super::launch::{self, Fate};
 use super::linux::{Ask, End, Kin, Process};
 use super::port::Ports;
@@ -44,6 +45,10 @@ pub(super) enum Task {
     },
     Remove {
         scheduler: SchedulerName,
+        reply: Reply<()>,
+    },
+    Crash {
+        room: RoomId,
         reply: Reply<()>,
     },
     End {
@@ -127,6 +132,7 @@ impl Keeper {
                 tell(reply, Ok(()));
             }
             Task::Remove { scheduler, reply } => tell(reply, self.remove(&scheduler)),
+            Task::Crash { room, reply } => tell(reply, self.crash(&room)),
             Task::End { ending, reply } => {
                 self.waiting.push(reply);
                 self.end_all(ending);
@@ -258,7 +264,15 @@ impl Keeper {
         {
             return Err(unavailable(format!("{scheduler} still has rooms")));
         }
+        self.shared.failures.forget(scheduler);
         record::remove(&self.shared.config.folder, scheduler).map_err(unavailable)
+    }
+
+    fn crash(&self, room: &RoomId) -> Result<(), Error> {
+        let pulse = self.shared.rooms().get(room).and_then(Entry::pulse);
+        let pulse = pulse.ok_or_else(|| Error::UnknownRoom(room.clone()))?;
+        pulse.process.ask(pulse.kin, Ask::Now);
+        Ok(())
     }
 
     fn end_all(&mut self, ending: Ending) {
@@ -312,23 +326,18 @@ impl Keeper {
     fn note_end(&mut self, scheduler: &SchedulerName, room: &RoomId, end: End) {
         let folder = record::folder(&self.shared.config.folder, scheduler, room);
         let line = output::last_line(&output::current(&folder));
-        let reason = match (end, line.is_empty()) {
-            (End::Code(_), false) => line,
-            (_, false) => format!("{end}; {line}"),
-            (End::Code(0), true) => String::new(),
-            (_, true) => end.to_string(),
-        };
+        let last = Last { end, line };
+        let reason = last.reason();
         tracing::debug!(scheduler.name = %scheduler, room.id = %room, %end, reason, "room ended");
         let mut rooms = self.shared.rooms();
         let Some(entry) = rooms.get_mut(room) else { return };
         entry.usage = None;
         match entry.life {
             Life::Running => {
-                entry.life = Life::Ended {
-                    at: now(),
-                    end,
-                    reason,
-                }
+                let at = now();
+                entry.life = Life::Ended { at, end, reason };
+                drop(rooms);
+                self.shared.failures.note(scheduler, room, at, &last);
             }
             Life::Ending { .. } | Life::Ended { .. } => {
                 rooms.remove(room);
