@@ -65,6 +65,9 @@ pub struct Dev {
     /// Where the API listens, as in 127.0.0.1:8080 or localhost:8080; port 0 takes any free one and tells which.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     pub listen: Listen,
+    /// Allow --listen on an address that other machines reach. The API asks nobody who they are.
+    #[arg(long)]
+    pub insecure: bool,
     /// Keep schedulers, decisions and rooms here. Without it they are gone when Maestro ends.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,

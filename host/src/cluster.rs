@@ -106,10 +106,12 @@ pub enum Error {
         reason: String,
     },
     /// Something that all rooms of the scheduler need has run out, such as ports.
-    #[error("{what} is exhausted")]
+    #[error("{what}; {remedy}")]
     Exhausted {
-        /// What has run out, and how to get more.
+        /// What has run out, as a clause.
         what: String,
+        /// What would help, as a clause.
+        remedy: String,
     },
     /// No such room.
     #[error("{0} is not in the cluster")]

@@ -8,22 +8,27 @@ pub mod matches;
 pub mod address;
 mod signals;
 mod data;
+mod holder;
 mod sources;
 mod files;
 mod hint;
 mod matchmaker;
 mod screen;
 mod table;
+mod keys;
+mod desk;
 
 use std::convert::Infallible;
-use std::io::{IsTerminal, stdout};
+use std::io::{self, IsTerminal, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use maestro_core::names::SchedulerName;
 use maestro_core::time::Span;
+use rustix::process::{Resource, getrlimit};
+use tokio::runtime::Runtime;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::{App, Settings};
@@ -32,17 +37,22 @@ use crate::cluster::local::{Ending, Program};
 use crate::config;
 use crate::tasks::{Kind, blocking};
 use crate::telemetry;
+use address::Reach;
 use data::Folder;
+use desk::Desk;
 use files::Files;
 use hint::Hint;
 use matches::Matches;
-use matchmaker::Matchmaker;
+use matchmaker::{Matchmaker, Rush};
 use screen::Screen;
 use signals::Signals;
 use sources::Sources;
 
 /// Windows of seconds need looks of a second; a service has no need for more than one in ten.
 const PERIOD: Span = Span::from_secs(1);
+
+/// Twice what the service alone holds open.
+const LEAST_FILES: u64 = 64;
 
 /// Runs until somebody ends it.
 pub fn main(dev: Dev) -> ExitCode {
@@ -60,11 +70,8 @@ pub fn main(dev: Dev) -> ExitCode {
         }
         session.run(&mut signals).await
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    match runtime
-        .context("can't start")
-        .and_then(|runtime| runtime.block_on(run))
-    {
+    let begun = check_files().and_then(|()| runtime().context("can't start"));
+    match begun.and_then(|runtime| runtime.block_on(run)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -73,12 +80,28 @@ pub fn main(dev: Dev) -> ExitCode {
     }
 }
 
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// Refuses to begin with so few files that something fails at any moment, in words of its own.
+fn check_files() -> Result<()> {
+    match getrlimit(Resource::Nofile).current {
+        Some(limit) if limit < LEAST_FILES => bail!(
+            "Maestro may not hold more than {limit} files open, and needs {LEAST_FILES}; raise the limit with `ulimit -n 1024`, and start again from the same shell"
+        ),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// One run of `maestro dev`.
 struct Session {
     app: App,
     url: String,
     schedulers: Vec<SchedulerName>,
-    // A temporary one is removed when dropped, after what uses it.
+    /// The demand that is simulated, if any is.
+    rush: Option<Rush>,
+    // Ours until it is dropped, after what uses it.
     _data: Folder,
 }
 
@@ -89,11 +112,18 @@ impl Session {
     async fn begin(dev: Dev) -> Result<Self> {
         let mut sources = Sources::read(&dev.files)?;
         let schedulers = sources.check()?;
+        let reach = if dev.insecure {
+            Reach::Anybody
+        } else {
+            Reach::ThisMachine
+        };
+        dev.listen.check(reach)?;
+        let wanted = dev.data.clone();
+        let mut data = blocking(move || Folder::open(wanted.as_deref())).await?;
         let (listener, moved) = address::listen(&dev.listen, dev.data.as_deref()).await?;
         let address = listener.local_addr().context("the API has no address")?;
+        data.tell(address)?;
         let url = address::url(address);
-        let wanted = dev.data.clone();
-        let data = blocking(move || Folder::open(wanted.as_deref())).await?;
         let app = App::build(settings(&dev, data.path.clone(), url.clone())?).await?;
         address::remember(address, &data.path)?;
         app.serve(listener);
@@ -104,14 +134,16 @@ impl Session {
             );
         }
         sources.apply(&app.api).await;
+        let is_simulated = dev.room.is_none() && dev.matches != Matches::None;
         let session = Self {
             app,
             url,
             schedulers,
+            rush: is_simulated.then(Rush::default),
             _data: data,
         };
         session.hint();
-        session.simulate(&dev)?;
+        session.simulate(&dev);
         session.watch(sources)?;
         Ok(session)
     }
@@ -136,20 +168,18 @@ impl Session {
         self.app.acting.spawn(Kind::Hint, run);
     }
 
-    fn simulate(&self, dev: &Dev) -> Result<()> {
-        if dev.room.is_some() || dev.matches == Matches::None {
-            return Ok(());
-        }
+    fn simulate(&self, dev: &Dev) {
+        let Some(rush) = self.rush.clone() else { return };
         let matchmaker = Matchmaker {
             registry: self.app.registry.clone(),
             schedulers: self.schedulers.clone(),
             matches: dev.matches,
+            rush,
             seed: 1,
         };
         self.app
             .acting
             .spawn(Kind::Matchmaker, matchmaker.run(self.app.acting.stop_token()));
-        Ok(())
     }
 
     /// Applies files that are saved, and documents that had to wait.
@@ -177,7 +207,12 @@ impl Session {
 
     fn show(&self, screen: Screen) {
         let stop = self.app.serving.stop_token();
-        let run = screen.run(self.url.clone(), self.app.api.clone(), stop);
+        let desk = Desk {
+            api: self.app.api.clone(),
+            cluster: self.app.cluster.clone(),
+            rush: self.rush.clone(),
+        };
+        let run = screen.run(self.url.clone(), desk, stop);
         self.app.serving.spawn(Kind::Screen, run);
     }
 }

@@ -251,7 +251,11 @@ impl Wrapped {
         if status.signal().is_some() && !self.room.shutdown_requested() {
             say(&format!("the program was killed: {status}"));
         }
-        self.room.leave();
+        // One that ended by itself before it was ever ready has failed. A goodbye would make a room of it that has had
+        // its time, and the next one would be tried at once, and the next.
+        if self.state != State::Starting || self.room.shutdown_requested() {
+            self.room.leave();
+        }
         Ok(program::code(status))
     }
 

@@ -187,7 +187,7 @@ async fn ports_run_out_with_a_way_out_and_come_back() -> Outcome {
     let first = create(&local, &pong, 1).await?;
     let error = create(&local, &pong, 2).await.unwrap_err();
     assert!(
-        matches!(&error, Error::Exhausted { what } if what.contains("21150-21152")),
+        matches!(&error, Error::Exhausted { what, .. } if what.contains("21150-21152")),
         "{error}"
     );
     assert!(error.is_retryable());

@@ -12,6 +12,8 @@ mod process;
 mod record;
 mod entry;
 mod guard;
+mod shortage;
+mod failure;
 mod keeper;
 mod meter;
 pub mod launch;
@@ -32,6 +34,8 @@ use maestro_core::time::{Span, Timestamp};
 use tokio::sync::{Notify, oneshot};
 
 use self::entry::{Entry, Life};
+pub use self::failure::Failure;
+use self::failure::Failures;
 use self::guard::Guard;
 use super::{Cluster, Error, Object, Order, Usage};
 
@@ -137,6 +141,7 @@ struct Shared {
     config: Config,
     rooms: Mutex<BTreeMap<RoomId, Entry>>,
     nudges: Mutex<BTreeMap<SchedulerName, Arc<Notify>>>,
+    failures: Failures,
 }
 
 impl Local {
@@ -158,6 +163,7 @@ impl Local {
             config,
             rooms: Mutex::default(),
             nudges: Mutex::default(),
+            failures: Failures::default(),
         });
         let (keeper, keeper_tasks) = mpsc::channel();
         let (meter, meter_tasks) = mpsc::channel();

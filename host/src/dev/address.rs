@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::str::FromStr;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
 
 /// The file in the data folder that holds the last address.
@@ -57,7 +57,31 @@ impl fmt::Display for Listen {
     }
 }
 
+/// Who may call the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Programs of this machine.
+    ThisMachine,
+    /// Whoever reaches this machine.
+    Anybody,
+}
+
 impl Listen {
+    /// Refuses an address that others reach unless that is wanted: nobody who calls the API is asked for a password.
+    pub(super) fn check(&self, reach: Reach) -> Result<()> {
+        match (
+            reach,
+            self.addresses.iter().all(|address| address.ip().is_loopback()),
+        ) {
+            (Reach::Anybody, _) | (Reach::ThisMachine, true) => Ok(()),
+            (Reach::ThisMachine, false) => bail!(
+                "{self} can be reached from other machines, and the API asks nobody who they are: whoever calls it \
+                 can change schedulers and end rooms; add --insecure if that is what you want, or take an address of \
+                 this machine alone with --listen 127.0.0.1:8080"
+            ),
+        }
+    }
+
     fn has(&self, ip: IpAddr) -> bool {
         self.addresses.iter().any(|address| address.ip() == ip)
     }
@@ -179,6 +203,22 @@ mod tests {
         ] {
             let error = text.parse::<Listen>().unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_others_reach_has_to_be_wanted() {
+        for (address, is_refused) in [
+            ("127.0.0.1:0", false),
+            ("127.3.2.1:0", false),
+            ("[::1]:0", false),
+            ("0.0.0.0:0", true),
+            ("[::]:0", true),
+            ("192.0.2.1:0", true),
+        ] {
+            let listen: Listen = address.parse().unwrap();
+            assert_eq!(listen.check(Reach::ThisMachine).is_err(), is_refused, "{address}");
+            assert!(listen.check(Reach::Anybody).is_ok());
         }
     }
 

@@ -7,13 +7,16 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use tempfile::TempDir;
 
+use super::holder::{self, Holder};
 use crate::cluster::local;
+use crate::registry::clock;
 
 /// What the names of temporary folders begin with.
 const PREFIX: &str = "maestro-dev-";
@@ -25,8 +28,14 @@ const OWNER: &str = "owner";
 pub(super) struct Folder {
     /// Where it is.
     pub(super) path: PathBuf,
-    // `None` with `--data`.
-    _temporary: Option<Temporary>,
+    keeps: Keeps,
+}
+
+/// What makes a folder ours.
+enum Keeps {
+    Named(Holder),
+    // Removed when dropped.
+    Temporary { _folder: Temporary },
 }
 
 /// A folder that is removed when this is dropped.
@@ -41,23 +50,33 @@ impl Folder {
     pub(super) fn open(wanted: Option<&Path>) -> Result<Self> {
         if let Some(folder) = wanted {
             let absolute = std::path::absolute(folder);
+            let path = absolute.with_context(|| format!("can't use {} for data", folder.display()))?;
+            let holder = Holder::take(&path, (clock::system())())?;
             return Ok(Self {
-                path: absolute.with_context(|| format!("can't use {} for data", folder.display()))?,
-                _temporary: None,
+                path,
+                keeps: Keeps::Named(holder),
             });
         }
         let root = std::env::temp_dir();
         remove_leftovers(&root);
-        let temporary = Temporary::make(&root).with_context(|| {
-            format!(
-                "can't make a temporary folder in {}; name a folder with --data",
-                root.display()
+        let temporary = Temporary::make(&root).map_err(|error| {
+            let (root, why) = (root.display(), holder::why(&error));
+            anyhow!(
+                "can't make a temporary folder in {root}: {why}; set TMPDIR, or name a folder with --data"
             )
         })?;
         Ok(Self {
             path: temporary.folder.path().to_owned(),
-            _temporary: Some(temporary),
+            keeps: Keeps::Temporary { _folder: temporary },
         })
+    }
+
+    /// Says in a folder that others may name too where the API listens.
+    pub(super) fn tell(&mut self, address: SocketAddr) -> Result<()> {
+        match &mut self.keeps {
+            Keeps::Named(holder) => Ok(holder.tell(address)?),
+            Keeps::Temporary { .. } => Ok(()),
+        }
     }
 }
 
@@ -136,6 +155,9 @@ mod tests {
             fs::create_dir(root.path().join(name)).unwrap();
         }
         fs::write(root.path().join("somebody").join(OWNER), "1").unwrap();
+        // What somebody named is theirs, whatever its name and whether or not it is in use.
+        let named = root.path().join("maestro-dev-named");
+        drop(Folder::open(Some(&named)).unwrap());
         let elsewhere = leave(&root.path().join("somebody"));
         std::os::unix::fs::symlink(&elsewhere, root.path().join("maestro-dev-link")).unwrap();
 
@@ -143,6 +165,7 @@ mod tests {
         assert!(!left.exists());
         assert!(in_use.folder.path().join(OWNER).exists());
         assert!(elsewhere.exists(), "a link is not followed");
+        assert!(named.exists());
         assert!(others.iter().all(|name| root.path().join(name).exists()));
 
         let path = in_use.folder.path().to_owned();

@@ -3,7 +3,7 @@
 //! It uses what a real one uses, an allocation and the room's address, and knows nothing else of Maestro. A match is
 //! begun by one line over TCP to the room's first port: `match <milliseconds>`, answered `ok`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use maestro_core::names::SchedulerName;
@@ -34,6 +34,31 @@ const ANSWER: Duration = Duration::from_millis(500);
 /// Most matches begun in one tick, so that a typing error in a rate does not stall everything else.
 const MOST_A_TICK: u32 = 200;
 
+/// How long a rush lasts: half of the squeezed day, so that its quiet part shows it too.
+pub(super) const RUSH: Duration = Duration::from_secs(30);
+
+/// By how much demand grows in a rush.
+const RUSH_FACTOR: f64 = 2.0;
+
+/// More demand for a while, whenever somebody wants it. Cheap to clone; all clones are the same rush.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rush(Arc<Mutex<Option<Instant>>>);
+
+impl Rush {
+    /// Begins one, or begins it anew.
+    pub(super) fn begin(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + RUSH);
+    }
+
+    fn factor(&self, now: Instant) -> f64 {
+        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match until {
+            Some(until) if now < until => RUSH_FACTOR,
+            Some(_) | None => 1.0,
+        }
+    }
+}
+
 /// Simulates demand for some schedulers.
 pub(super) struct Matchmaker {
     /// Where rooms are found.
@@ -42,6 +67,8 @@ pub(super) struct Matchmaker {
     pub schedulers: Vec<SchedulerName>,
     /// How much demand each of them gets.
     pub matches: Matches,
+    /// When there is more of it.
+    pub rush: Rush,
     /// For the same matches at the same moments.
     pub seed: u64,
 }
@@ -59,7 +86,8 @@ impl Matchmaker {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 now = ticks.tick() => {
-                    let expected = self.matches.rate(now - start) * (now - last).as_secs_f64();
+                    let rate = self.matches.rate(now - start) * self.rush.factor(now);
+                    let expected = rate * (now - last).as_secs_f64();
                     last = now;
                     for scheduler in &self.schedulers {
                         for _ in 0..arrivals(expected, &mut random) {
@@ -131,6 +159,16 @@ fn arrivals(expected: f64, random: &mut StdRng) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rush_doubles_demand_and_passes() {
+        let rush = Rush::default();
+        let now = Instant::now();
+        assert_eq!(rush.factor(now), 1.0);
+        rush.clone().begin();
+        assert_eq!(rush.factor(now), 2.0);
+        assert_eq!(rush.factor(Instant::now() + RUSH), 1.0);
+    }
 
     #[test]
     fn arrivals_average_to_what_is_expected() {

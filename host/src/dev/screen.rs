@@ -1,5 +1,6 @@
 //! Draws the table at the bottom of a terminal, with log lines scrolling above it.
 
+use std::future::pending;
 use std::io::{self, Write, stdout};
 use std::pin::pin;
 use std::time::Duration;
@@ -10,12 +11,15 @@ use crossterm::terminal::{Clear, ClearType, size};
 use maestro_core::decision::Decision;
 use maestro_core::names::SchedulerName;
 use maestro_core::room::{Room, Stage, Use};
+use maestro_core::time::{Span, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::desk::{self, Desk};
+use super::keys::Keys;
 use super::table::{self, Row, View};
-use crate::api::Api;
+use crate::cluster::local::Failure;
 use crate::telemetry::Lines;
 
 /// Time between two drawings: what an eye takes for live.
@@ -23,6 +27,9 @@ const DRAW: Duration = Duration::from_millis(500);
 
 /// Log lines that may wait for the next drawing; more are dropped, and how many is said.
 const LINES: usize = 1_000;
+
+/// How long a failed room is shown: longer than the longest pause before the next one is tried.
+const NEWS: Span = Span::from_secs(90);
 
 /// One thing to try at a time; each stays for this many drawings.
 const TURN: usize = 20;
@@ -42,6 +49,8 @@ const TRY: [&str; 5] = [
 /// Draws until it is stopped.
 pub(super) struct Screen {
     lines: mpsc::Receiver<String>,
+    /// What keys brought, to be shown above the table with the next drawing.
+    said: String,
     // Columns of each line of the table that stands there.
     drawn: Vec<usize>,
     turn: usize,
@@ -54,6 +63,7 @@ impl Screen {
         (
             Self {
                 lines,
+                said: String::new(),
                 drawn: Vec::new(),
                 turn: 0,
             },
@@ -77,25 +87,35 @@ impl Screen {
         }
     }
 
-    pub(super) async fn run(mut self, url: String, api: Api, stop: CancellationToken) -> io::Result<()> {
+    /// Draws, and does what keys ask for. Keys are given back before the last lines are shown.
+    pub(super) async fn run(mut self, url: String, desk: Desk, stop: CancellationToken) -> io::Result<()> {
+        let mut keys = Keys::take().unwrap_or_else(|error| {
+            tracing::warn!("no keys are taken from this terminal: {error}");
+            None
+        });
         let mut ticks = interval(DRAW);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                _ = ticks.tick() => {
-                    let view = self.look(&url, &api).await;
-                    self.draw(&view)?;
-                }
+                key = next(&mut keys) => self.said.push_str(&desk.press(key).await),
+                _ = ticks.tick() => {}
             }
+            let mut view = self.look(&url, &desk).await;
+            if keys.is_some() {
+                view.keys = desk::KEYS.to_owned();
+            }
+            self.draw(&view)?;
         }
+        drop(keys);
         // The last log lines stay, the table goes.
         self.draw(&View::default())?;
         Ok(())
     }
 
-    async fn look(&mut self, url: &str, api: &Api) -> View {
+    async fn look(&mut self, url: &str, desk: &Desk) -> View {
+        let api = &desk.api;
         self.turn += 1;
         let mut view = View {
             url: url.to_owned(),
@@ -105,9 +125,17 @@ impl Screen {
         for stored in api.store.schedulers().await.unwrap_or_default() {
             let rooms = api.registry.rooms(&stored.name).await.unwrap_or_default();
             let decision = api.last_decision(&stored.name).await.ok().flatten();
-            let version = stored.active.version.to_string();
-            view.schedulers
-                .push(row(&stored.name, version, &rooms, decision.as_ref()));
+            let failure = desk.cluster.last_failure(&stored.name);
+            let mut row = row(
+                &stored.name,
+                stored.active.version.to_string(),
+                &rooms,
+                decision.as_ref(),
+            );
+            row.failed = failure
+                .and_then(|failure| failed(&failure, (api.wall)()))
+                .unwrap_or_default();
+            view.schedulers.push(row);
         }
         let first = view
             .schedulers
@@ -136,6 +164,7 @@ impl Screen {
         while let Ok(line) = self.lines.try_recv() {
             out.write_all(line.as_bytes())?;
         }
+        out.write_all(std::mem::take(&mut self.said).as_bytes())?;
         let lines = match view.url.is_empty() {
             true => Vec::new(),
             false => table::draw(view, width, height.saturating_sub(1)),
@@ -146,6 +175,21 @@ impl Screen {
         self.drawn = lines.iter().map(|line| line.chars().count()).collect();
         out.flush()
     }
+}
+
+/// The next key, where keys are taken.
+async fn next(keys: &mut Option<Keys>) -> char {
+    match keys {
+        Some(keys) => keys.next().await,
+        None => pending().await,
+    }
+}
+
+/// A failure in a few words, while it is news.
+fn failed(failure: &Failure, now: Timestamp) -> Option<String> {
+    let ago = now.since(failure.at);
+    let secs = ago.ms() / 1_000;
+    (ago < NEWS).then(|| format!("{}, {secs} s ago: {}", failure.room, failure.how))
 }
 
 fn row(name: &SchedulerName, version: String, rooms: &[Room], decision: Option<&Decision>) -> Row {
@@ -162,6 +206,7 @@ fn row(name: &SchedulerName, version: String, rooms: &[Room], decision: Option<&
         draining: count(&|room| room.stage() == Stage::Draining),
         stopping: count(&|room| matches!(room.stage(), Stage::Stopping | Stage::Gone)),
         wanted: decision.map_or(0, |decision| decision.wanted),
+        failed: String::new(),
         last: decision.map(maestro_core::explain::summary).unwrap_or_default(),
         waits: decision
             .and_then(|decision| decision.waits.first().cloned())

@@ -17,6 +17,8 @@ pub(super) struct View {
     pub schedulers: Vec<Row>,
     /// One line to try next.
     pub try_next: String,
+    /// What keys do; empty where none are taken.
+    pub keys: String,
 }
 
 /// One scheduler.
@@ -42,6 +44,8 @@ pub(super) struct Row {
     pub last: String,
     /// What the next one waits for.
     pub waits: String,
+    /// The last room that ended by itself and not well, and how.
+    pub failed: String,
 }
 
 /// Draws the view in at most `width` columns and `height` lines: without sentences where there is no room for them.
@@ -82,6 +86,7 @@ fn lines(view: &View, width: usize, has_sentences: bool) -> Vec<String> {
             out.extend(sentence("rooms", &bar(row), width));
             out.extend(sentence("last", &row.last, width));
             out.extend(sentence("next", &row.waits, width));
+            out.extend(sentence("failed", &row.failed, width));
         }
     }
     if view.schedulers.is_empty() {
@@ -89,6 +94,7 @@ fn lines(view: &View, width: usize, has_sentences: bool) -> Vec<String> {
     }
     out.push(String::new());
     out.extend(sentence("try", &view.try_next, width));
+    out.extend(sentence("keys", &view.keys, width));
     out.iter().map(|line| fit(line, width)).collect()
 }
 
@@ -163,7 +169,27 @@ mod tests {
             url: "http://127.0.0.1:8080".into(),
             schedulers,
             try_next: "maestro-cli explain hello".into(),
+            keys: String::new(),
         }
+    }
+
+    #[test]
+    fn failed_rooms_and_keys_are_shown_where_there_are_any() {
+        let row = Row {
+            failed: "hello-00000001, 3 s ago: exit code 7: boom".into(),
+            ..hello()
+        };
+        let keys = "e explain   q quit".to_owned();
+        let lines = draw(
+            &View {
+                keys,
+                ..view(vec![row])
+            },
+            72,
+            24,
+        );
+        assert_eq!(lines[7], "  failed hello-00000001, 3 s ago: exit code 7: boom");
+        assert_eq!(lines.last().unwrap(), "  keys   e explain   q quit");
     }
 
     #[test]

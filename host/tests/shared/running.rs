@@ -73,6 +73,11 @@ impl Running {
         self.lines.lock().unwrap().join("\n")
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal; one that has ended already needs none.
     pub(crate) fn signal(&mut self, signal: Signal) {
         if self.ended().is_none() {

@@ -38,6 +38,11 @@ impl Dev {
         }
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.running.id()
+    }
+
     /// Everything it logged so far.
     pub(crate) fn log(&self) -> String {
         self.running.log()

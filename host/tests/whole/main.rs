@@ -17,3 +17,5 @@ mod ending;
 mod triggers;
 mod policies;
 mod problems;
+mod safety;
+mod terminal;

@@ -54,6 +54,28 @@ fn end(dev: Dev) {
     );
 }
 
+#[test]
+fn a_program_that_ends_before_it_is_ready_is_told_once_and_tried_less_and_less_often() {
+    let (folder, path) = document("");
+    let tries = folder.path().join("tries");
+    let program = format!("echo >> {}; echo no licence; exit 3", tries.display());
+    let dev = Dev::start(&["--room", &format!("maestro wrap -- sh -c '{program}'"), &path]);
+    eventually("the third room", PATIENCE, || {
+        let tries = fs::read_to_string(&tries).ok()?;
+        (tries.lines().count() == 3).then_some(())
+    });
+    let log = dev.log();
+    let words = "ended with code 3 before it was ready: no licence; the next room is tried in ";
+    assert_eq!(log.matches(words).count(), 1, "{log}");
+    eventually("the decision says what it waits for, and why", PATIENCE, || {
+        let told = dev.cli_ok(&["explain", "arena", "-n", "1"]);
+        (told.contains("New rooms are tried again in ")
+            && told.contains("code 3 before it was ready: no licence"))
+        .then_some(())
+    });
+    end(dev);
+}
+
 fn becomes_ready_by_port(ports: &str, program: &str) {
     let folder = tempfile::tempdir().unwrap();
     let open = folder.path().join("open");

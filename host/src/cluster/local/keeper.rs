@@ -13,12 +13,13 @@ use maestro_core::time::Span;
 use tokio::sync::oneshot::Sender;
 
 use super::entry::Pulse;
+use super::failure::Last;
 use super::launch::{self, Fate};
 use super::linux::{Ask, End, Kin, Process};
 use super::port::Ports;
 use super::process::{self, Blueprint, Tenant};
 use super::record::{self, Found, Record};
-use super::{Ending, Entry, Error, Life, Order, Shared, now, output, unavailable};
+use super::{Ending, Entry, Error, Life, Order, Shared, now, output, shortage, unavailable};
 
 /// How often ends are looked for. A look is one system call per room.
 const LOOK: Duration = Duration::from_millis(100);
@@ -44,6 +45,10 @@ pub(super) enum Task {
     },
     Remove {
         scheduler: SchedulerName,
+        reply: Reply<()>,
+    },
+    Crash {
+        room: RoomId,
         reply: Reply<()>,
     },
     End {
@@ -127,6 +132,7 @@ impl Keeper {
                 tell(reply, Ok(()));
             }
             Task::Remove { scheduler, reply } => tell(reply, self.remove(&scheduler)),
+            Task::Crash { room, reply } => tell(reply, self.crash(&room)),
             Task::End { ending, reply } => {
                 self.waiting.push(reply);
                 self.end_all(ending);
@@ -156,8 +162,7 @@ impl Keeper {
         let range = scheduler.template.port_range.unwrap_or(self.shared.config.ports);
         let ports = self
             .ports
-            .take(room, &process::ports(&scheduler.template), range)
-            .map_err(|what| Error::Exhausted { what })?;
+            .take(room, &process::ports(&scheduler.template), range)?;
         let created = self.start(scheduler, order, &ports);
         if created.is_err() {
             self.ports.release(room);
@@ -190,7 +195,8 @@ impl Keeper {
             shutdown: scheduler.template.shutdown,
             ports: ports.to_vec(),
         };
-        let process = self.spawn(&record, &blueprint).map_err(unavailable)?;
+        let process = self.spawn(&record, &blueprint);
+        let process = process.map_err(|cause| shortage::of(cause, room, &self.shared.config.folder))?;
         tracing::debug!(scheduler.name = %scheduler.name, room.id = %room, process = %process, "room started");
         let entry = Entry {
             record,
@@ -258,7 +264,15 @@ impl Keeper {
         {
             return Err(unavailable(format!("{scheduler} still has rooms")));
         }
+        self.shared.failures.forget(scheduler);
         record::remove(&self.shared.config.folder, scheduler).map_err(unavailable)
+    }
+
+    fn crash(&self, room: &RoomId) -> Result<(), Error> {
+        let pulse = self.shared.rooms().get(room).and_then(Entry::pulse);
+        let pulse = pulse.ok_or_else(|| Error::UnknownRoom(room.clone()))?;
+        pulse.process.ask(pulse.kin, Ask::Now);
+        Ok(())
     }
 
     fn end_all(&mut self, ending: Ending) {
@@ -312,23 +326,18 @@ impl Keeper {
     fn note_end(&mut self, scheduler: &SchedulerName, room: &RoomId, end: End) {
         let folder = record::folder(&self.shared.config.folder, scheduler, room);
         let line = output::last_line(&output::current(&folder));
-        let reason = match (end, line.is_empty()) {
-            (End::Code(_), false) => line,
-            (_, false) => format!("{end}; {line}"),
-            (End::Code(0), true) => String::new(),
-            (_, true) => end.to_string(),
-        };
+        let last = Last { end, line };
+        let reason = last.reason();
         tracing::debug!(scheduler.name = %scheduler, room.id = %room, %end, reason, "room ended");
         let mut rooms = self.shared.rooms();
         let Some(entry) = rooms.get_mut(room) else { return };
         entry.usage = None;
         match entry.life {
             Life::Running => {
-                entry.life = Life::Ended {
-                    at: now(),
-                    end,
-                    reason,
-                }
+                let at = now();
+                entry.life = Life::Ended { at, end, reason };
+                drop(rooms);
+                self.shared.failures.note(scheduler, room, at, &last);
             }
             Life::Ending { .. } | Life::Ended { .. } => {
                 rooms.remove(room);

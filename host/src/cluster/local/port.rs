@@ -7,6 +7,8 @@ use maestro_core::names::RoomId;
 use maestro_core::room::OpenPort;
 use maestro_core::scheduler::{Port, PortRange};
 
+use super::Error;
+
 /// Which room has which port.
 #[derive(Debug, Default)]
 pub(super) struct Ports {
@@ -17,13 +19,13 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    /// Takes one free port of `range` for each of `wanted`, or none and says what has run out.
+    /// Takes one free port of `range` for each of `wanted`, or none.
     pub(super) fn take(
         &mut self,
         room: &RoomId,
         wanted: &[&Port],
         range: PortRange,
-    ) -> Result<Vec<OpenPort>, String> {
+    ) -> Result<Vec<OpenPort>, Error> {
         let mut open = Vec::with_capacity(wanted.len());
         for port in wanted {
             match self.free(range) {
@@ -37,13 +39,7 @@ impl Ports {
                 }
                 None => {
                     self.release(room);
-                    return Err(format!(
-                        "the port range {}-{} ({} of its ports are held by rooms); give a wider one, fewer rooms \
-                         would do too",
-                        range.start,
-                        range.end,
-                        self.taken.range(range.start..=range.end).count(),
-                    ));
+                    return Err(self.exhausted(range));
                 }
             }
         }
@@ -60,6 +56,18 @@ impl Ports {
     /// Gives a room's ports back.
     pub(super) fn release(&mut self, room: &RoomId) {
         self.taken.retain(|_, holder| holder != room);
+    }
+
+    fn exhausted(&self, range: PortRange) -> Error {
+        let PortRange { start, end } = range;
+        let held = self.taken.range(start..=end).count();
+        Error::Exhausted {
+            what: format!(
+                "no port of {start}-{end} is left ({held} of its {} are held by rooms, others by other programs)",
+                usize::from(end - start) + 1
+            ),
+            remedy: "give a wider `portRange` in the document, or ask for fewer rooms".to_owned(),
+        }
     }
 
     fn free(&mut self, range: PortRange) -> Option<u16> {
@@ -121,7 +129,7 @@ mod tests {
         let second = ports.take(&room(2), &[&a], range).unwrap();
         assert!(first.iter().all(|open| open.port != second[0].port));
         let error = ports.take(&room(3), &[&a], range).unwrap_err();
-        assert!(error.contains("give a wider one"), "{error}");
+        assert!(error.to_string().contains("give a wider `portRange`"), "{error}");
         ports.release(&room(1));
         assert_eq!(ports.take(&room(3), &[&a, &b], range).unwrap().len(), 2);
     }
