@@ -138,7 +138,7 @@ pub fn router(api: Api) -> Router {
         .route("/scheduler/{scheduler}/rooms/{room}/status", put(rooms::report))
         .route("/scheduler/{scheduler}/rooms/{room}/address", get(rooms::address))
         .route("/scheduler/{scheduler}/rooms/{room}/logs", get(rooms::logs))
-        .route("/policies/{policy}", get(policies::one))
+        .route("/policies/{policy}", get(policies::one).delete(policies::remove))
         .layer(middleware::from_fn(|request, next| {
             guarded(REQUEST, request, next)
         }));

@@ -198,6 +198,8 @@ impl From<store::Error> for Problem {
             | store::Error::ManagedElsewhere { .. }
             | store::Error::Moved { .. }
             | store::Error::PolicyExists { .. }
+            | store::Error::PolicyInUse { .. }
+            | store::Error::PolicyGone(_)
             | store::Error::OperationOver(_) => Self::new(Kind::Conflict, "conflict", description),
             store::Error::Open { .. }
             | store::Error::Migrate { .. }
@@ -265,10 +267,10 @@ impl From<catalog::Error> for Problem {
             (_, _, true) => Kind::Unavailable,
             (false, false, false) => Kind::Invalid,
         };
-        let title = if kind == Kind::Unknown {
-            "policy not found"
-        } else {
-            "the policy can't be used"
+        let title = match kind {
+            Kind::Unknown => "policy not found",
+            Kind::Conflict => "conflict",
+            _ => "the policy can't be used",
         };
         Self::new(kind, title, chain(&error))
     }

@@ -28,6 +28,8 @@ pub struct Draft<'a> {
     pub document: &'a str,
     /// What each trigger's policy was resolved to, by the trigger's id.
     pub digests: &'a BTreeMap<String, Digest>,
+    /// Those of them that were deployed, and must still be there when this is stored.
+    pub deployed: &'a [Digest],
     /// Where it comes from.
     pub managed_by: ManagedBy,
 }
