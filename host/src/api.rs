@@ -9,10 +9,12 @@ mod decisions;
 mod extract;
 mod health;
 mod limit;
+mod parameter;
 mod policies;
 mod problem;
 mod rooms;
 mod schedulers;
+mod window;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -128,6 +130,7 @@ pub fn router(api: Api) -> Router {
         .route("/scheduler/{scheduler}/config", get(schedulers::config))
         .route("/scheduler/{scheduler}/releases", get(schedulers::releases))
         .route("/scheduler/{scheduler}/decisions", get(decisions::list))
+        .route("/scheduler/{scheduler}/window", get(window::show))
         .route("/scheduler/{scheduler}/rooms", get(rooms::names))
         .route(
             "/scheduler/{scheduler}/rooms/status/{status}",

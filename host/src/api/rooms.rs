@@ -10,13 +10,14 @@ use maestro_core::deadlines::{Clocks, Watch};
 use maestro_core::names::RoomId;
 use maestro_core::room::{Room, Status};
 use maestro_core::scheduler::Protocol;
-use maestro_wire::document::{nearest, quoted};
+use maestro_wire::document::quoted;
 use maestro_wire::http::{AddressBody, PingAnswer, PortBody, RoomBody, RoomNames};
 use rand::seq::SliceRandom;
 use serde::Deserialize;
 
 use super::Api;
 use super::extract::{Path, Query, flag};
+use super::parameter::{number, one_of};
 use super::problem::{Kind, Problem, read_body};
 use crate::known::Entry;
 use crate::registry::{Call, Changes, Cursor};
@@ -236,30 +237,4 @@ async fn known_room(api: &Api, entry: &Entry, text: &str) -> Result<Room, Proble
             ))
         }
     }
-}
-
-/// A whole number of a query, from 1 to `most`.
-pub(super) fn number(name: &str, text: Option<&str>, default: usize, most: usize) -> Result<usize, Problem> {
-    let Some(text) = text else { return Ok(default) };
-    match text.parse() {
-        Ok(number) if (1..=most).contains(&number) => Ok(number),
-        Ok(_) | Err(_) => {
-            let description = format!(
-                "`{name}` is {}; expected a whole number from 1 to {most}",
-                quoted(text)
-            );
-            Err(Problem::new(Kind::Parameter, "invalid parameter", description))
-        }
-    }
-}
-
-fn one_of(name: &str, given: &str, valid: &[&str]) -> Problem {
-    let hint = nearest(given, valid.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
-    let description = format!(
-        "`{name}` is {}; expected one of {}{}",
-        quoted(given),
-        valid.join(", "),
-        hint.unwrap_or_default()
-    );
-    Problem::new(Kind::Parameter, "invalid parameter", description)
 }

@@ -13,5 +13,7 @@ mod harness;
 mod client;
 mod rooms;
 mod schedulers;
+mod decisions;
+mod windows;
 mod refusals;
 mod policies;

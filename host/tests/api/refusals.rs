@@ -92,6 +92,11 @@ async fn routes_and_names_that_are_not_there() {
         "GET /policies/rom",
         "GET /policies/room@77",
         "GET /policies/!",
+        "DELETE /policies/rom",
+        "DELETE /policies/room",
+        "DELETE /policies/room@77",
+        "DELETE /policies/!",
+        "GET /scheduler/zzz/window",
     ]);
     check(&host, "unknown", there).await;
     host.stop().await;
@@ -115,6 +120,12 @@ async fn parameters_that_are_not_right() {
         "GET /scheduler/pong/decisions?limit=1000",
         "GET /scheduler/pong/decisions?cursor=abc",
         "GET /scheduler/pong/decisions?changes=perhaps",
+        "GET /scheduler/pong/decisions?actor=manuel",
+        "GET /scheduler/pong/decisions?since=yesterday",
+        "GET /scheduler/pong/decisions?since=1700000001&until=1700000000",
+        "GET /scheduler/pong/decisions?cursor=7",
+        "GET /scheduler/pong/window?format=cvs",
+        "GET /scheduler/pong/window?until=2023-11-14",
         "DELETE /scheduler/pong?force=perhaps",
     ]);
     check(&host, "parameters", requests).await;

@@ -293,6 +293,25 @@ pub struct Decisions {
     pub next: Option<String>,
 }
 
+/// What is remembered of a scheduler's recent past, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WindowBody {
+    /// Room counts.
+    pub samples: Vec<SampleBody>,
+    /// Other metrics by name: pairs of a time in RFC 3339 and a value.
+    pub series: BTreeMap<String, Vec<(String, f64)>>,
+}
+
+/// The rooms at one point in time; they hold until the next one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SampleBody {
+    /// RFC 3339.
+    pub at: String,
+    /// What there was.
+    #[serde(flatten)]
+    pub counts: crate::view::CountsView,
+}
+
 /// All policies.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Policies {
