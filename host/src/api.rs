@@ -1,11 +1,12 @@
 //! The HTTP API: routes, limits, and what every answer carries.
 //!
 //! Requests record facts in the registry or intent in the store and wake the loop; none of them acts on a cluster.
-//! Room routes touch the registry alone. Names, fields and success bodies of the older system are kept.
+//! Room routes touch the registry alone, but for events. Names, fields and success bodies of the older system are kept.
 
 pub mod apply;
 mod auth;
 mod decisions;
+mod events;
 mod extract;
 mod health;
 mod limit;
@@ -131,6 +132,7 @@ pub fn router(api: Api) -> Router {
         .route("/scheduler/{scheduler}/releases", get(schedulers::releases))
         .route("/scheduler/{scheduler}/decisions", get(decisions::list))
         .route("/scheduler/{scheduler}/window", get(window::show))
+        .route("/scheduler/{scheduler}/events", get(events::list))
         .route("/scheduler/{scheduler}/rooms", get(rooms::names))
         .route(
             "/scheduler/{scheduler}/rooms/status/{status}",
@@ -139,6 +141,14 @@ pub fn router(api: Api) -> Router {
         .route("/scheduler/{scheduler}/rooms/{room}", get(rooms::one))
         .route("/scheduler/{scheduler}/rooms/{room}/ping", put(rooms::report))
         .route("/scheduler/{scheduler}/rooms/{room}/status", put(rooms::report))
+        .route(
+            "/scheduler/{scheduler}/rooms/{room}/roomevent",
+            post(rooms::of_room),
+        )
+        .route(
+            "/scheduler/{scheduler}/rooms/{room}/playerevent",
+            post(rooms::of_player),
+        )
         .route("/scheduler/{scheduler}/rooms/{room}/address", get(rooms::address))
         .route("/scheduler/{scheduler}/rooms/{room}/logs", get(rooms::logs))
         .route("/policies/{policy}", get(policies::one).delete(policies::remove))

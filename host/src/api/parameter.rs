@@ -20,13 +20,18 @@ pub(super) fn number(name: &str, text: Option<&str>, default: usize, most: usize
 
 /// A word that is none of the valid ones.
 pub(super) fn one_of(name: &str, given: &str, valid: &[&str]) -> Problem {
+    invalid(wrong_word(name, given, valid))
+}
+
+/// What is said of a word that is none of the valid ones.
+pub(super) fn wrong_word(name: &str, given: &str, valid: &[&str]) -> String {
     let hint = nearest(given, valid.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
-    invalid(format!(
+    format!(
         "`{name}` is {}; expected one of {}{}",
         quoted(given),
         valid.join(", "),
         hint.unwrap_or_default()
-    ))
+    )
 }
 
 /// A stretch of time, open where nothing is given.
@@ -73,12 +78,15 @@ fn time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
 pub(super) enum List {
     /// Decisions.
     Decisions,
+    /// Events.
+    Events,
 }
 
 impl List {
     fn letter(self) -> char {
         match self {
             Self::Decisions => 'd',
+            Self::Events => 'e',
         }
     }
 
@@ -96,6 +104,6 @@ impl List {
     }
 }
 
-fn invalid(description: String) -> Problem {
+pub(super) fn invalid(description: String) -> Problem {
     Problem::new(Kind::Parameter, "invalid parameter", description)
 }

@@ -138,6 +138,14 @@ impl Problem {
         Self::later(wait, "this room calls more often than ten times a second")
     }
 
+    /// A room, or all rooms of a scheduler, tell of too many events.
+    pub fn too_many_events(wait: Duration) -> Self {
+        Self::later(
+            wait,
+            "a room tells of more than ten events a second, or its scheduler's rooms of more than 200",
+        )
+    }
+
     /// Too many schedulers were asked for that nobody knows.
     pub fn too_many_unknown(wait: Duration) -> Self {
         Self::later(wait, "too many schedulers are asked for that are not known")

@@ -1,4 +1,5 @@
-//! The room protocol, and questions about rooms. Nothing here touches the store while the scheduler is known.
+//! The room protocol, and questions about rooms. But for events, nothing here touches the store while the scheduler
+//! is known.
 
 use std::time::Instant;
 
@@ -23,8 +24,10 @@ use crate::known::Entry;
 use crate::registry::{Call, Changes, Cursor};
 
 mod body;
+mod event;
 mod view;
 
+pub(super) use event::{of_player, of_room};
 pub(super) use view::{Look, look};
 
 /// The largest body of a room's call.
@@ -209,7 +212,7 @@ pub(super) async fn logs(
 }
 
 /// A room's name that belongs to this scheduler; no other can be one of its rooms.
-fn room_id(entry: &Entry, text: &str) -> Result<RoomId, Problem> {
+pub(super) fn room_id(entry: &Entry, text: &str) -> Result<RoomId, Problem> {
     let name = &entry.scheduler.name;
     match RoomId::parse(text) {
         Ok(room) if room.belongs_to(name) => Ok(room),

@@ -14,6 +14,7 @@ mod client;
 mod rooms;
 mod schedulers;
 mod decisions;
+mod events;
 mod windows;
 mod refusals;
 mod policies;
