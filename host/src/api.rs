@@ -6,6 +6,7 @@
 pub mod apply;
 mod auth;
 mod decisions;
+mod etag;
 mod events;
 mod extract;
 mod health;
@@ -15,6 +16,7 @@ mod policies;
 mod problem;
 mod rooms;
 mod schedulers;
+mod watch;
 mod window;
 
 use std::sync::Arc;
@@ -25,7 +27,7 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{MethodRouter, get, post, put};
 use maestro_core::decision::Decision;
 use maestro_core::names::SchedulerName;
 use tokio::sync::Notify;
@@ -69,6 +71,8 @@ pub struct Api {
     pub cap: u32,
     /// How often each room may call, and the store be asked for what nobody knows.
     pub limits: Arc<limit::Limits>,
+    /// Who watches schedulers.
+    pub watchers: Arc<watch::Watchers>,
 }
 
 impl Api {
@@ -118,8 +122,31 @@ impl Api {
 
 /// All routes.
 pub fn router(api: Api) -> Router {
-    let quick = Router::new()
+    let quick = schedulers_routes()
+        .merge(rooms_routes())
         .route("/healthcheck", get(health::check))
+        .route(
+            "/policies/{policy}",
+            read(get(policies::one)).delete(policies::remove),
+        )
+        .layer(middleware::from_fn(|request, next| {
+            guarded(REQUEST, request, next)
+        }));
+    let slow = Router::new()
+        .route("/policies", read(get(policies::list)).post(policies::deploy))
+        .layer(middleware::from_fn(|request, next| {
+            guarded(DEPLOYMENT, request, next)
+        }));
+    quick
+        .merge(slow)
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(middleware::from_fn(with_version))
+        .with_state(api)
+}
+
+fn schedulers_routes() -> Router<Api> {
+    Router::new()
         .route("/scheduler", get(schedulers::list).post(schedulers::create))
         .route(
             "/scheduler/{scheduler}",
@@ -128,11 +155,17 @@ pub fn router(api: Api) -> Router {
                 .post(schedulers::scale)
                 .delete(schedulers::delete),
         )
-        .route("/scheduler/{scheduler}/config", get(schedulers::config))
-        .route("/scheduler/{scheduler}/releases", get(schedulers::releases))
-        .route("/scheduler/{scheduler}/decisions", get(decisions::list))
+        .route("/scheduler/{scheduler}/config", read(get(schedulers::config)))
+        .route("/scheduler/{scheduler}/releases", read(get(schedulers::releases)))
+        .route("/scheduler/{scheduler}/decisions", read(get(decisions::list)))
         .route("/scheduler/{scheduler}/window", get(window::show))
         .route("/scheduler/{scheduler}/events", get(events::list))
+        // Its time-out ends with the head of the answer: the stream itself goes on.
+        .route("/scheduler/{scheduler}/watch", get(watch::stream))
+}
+
+fn rooms_routes() -> Router<Api> {
+    Router::new()
         .route("/scheduler/{scheduler}/rooms", get(rooms::names))
         .route(
             "/scheduler/{scheduler}/rooms/status/{status}",
@@ -151,21 +184,11 @@ pub fn router(api: Api) -> Router {
         )
         .route("/scheduler/{scheduler}/rooms/{room}/address", get(rooms::address))
         .route("/scheduler/{scheduler}/rooms/{room}/logs", get(rooms::logs))
-        .route("/policies/{policy}", get(policies::one).delete(policies::remove))
-        .layer(middleware::from_fn(|request, next| {
-            guarded(REQUEST, request, next)
-        }));
-    let slow = Router::new()
-        .route("/policies", post(policies::deploy).get(policies::list))
-        .layer(middleware::from_fn(|request, next| {
-            guarded(DEPLOYMENT, request, next)
-        }));
-    quick
-        .merge(slow)
-        .fallback(problem::no_such_route)
-        .method_not_allowed_fallback(problem::no_such_method)
-        .layer(middleware::from_fn(with_version))
-        .with_state(api)
+}
+
+/// A route whose answers have tags.
+fn read(route: MethodRouter<Api>) -> MethodRouter<Api> {
+    route.route_layer(middleware::from_fn(etag::tagged))
 }
 
 /// The older system's header, and the one that its documentation promised.

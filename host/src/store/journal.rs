@@ -126,6 +126,36 @@ impl Store {
         rows.into_iter().map(parse).collect()
     }
 
+    /// A scheduler's decisions after the record `after`, oldest first.
+    pub async fn decisions_after(
+        &self,
+        name: &SchedulerName,
+        after: u64,
+        limit: u64,
+    ) -> Result<Vec<Record>, Error> {
+        let rows = decision::Entity::find()
+            .filter(decision::Column::Scheduler.eq(name.as_str()))
+            .filter(decision::Column::Id.gt(column(after)))
+            .order_by_asc(decision::Column::Id)
+            .limit(limit.min(PAGE));
+        let rows = rows.all(&self.reader).await.map_err(failed("read the journal"))?;
+        rows.into_iter().map(parse).collect()
+    }
+
+    /// The place of a scheduler's newest decision.
+    pub async fn newest_decision(&self, name: &SchedulerName) -> Result<Option<u64>, Error> {
+        let id: Option<i64> = decision::Entity::find()
+            .select_only()
+            .column(decision::Column::Id)
+            .filter(decision::Column::Scheduler.eq(name.as_str()))
+            .order_by_desc(decision::Column::Id)
+            .into_tuple()
+            .one(&self.reader)
+            .await
+            .map_err(failed("read the last decision"))?;
+        id.map(|id| number("a decision's number", id)).transpose()
+    }
+
     /// What the last decision on this scheduler wanted; none from before `since`, when another scheduler may have
     /// had its name.
     pub async fn last_wanted(&self, name: &SchedulerName, since: Timestamp) -> Result<Option<u32>, Error> {

@@ -16,5 +16,7 @@ mod schedulers;
 mod decisions;
 mod events;
 mod windows;
+mod watch;
+mod etags;
 mod refusals;
 mod policies;

@@ -66,6 +66,29 @@ async fn json_documents_and_several_in_one_body_are_taken() {
 }
 
 #[tokio::test]
+async fn a_document_is_yaml_or_json_whatever_type_its_body_is_said_to_be() {
+    let host = Host::start().await;
+    let json =
+        json!({ "name": "pong", "game": "pong", "image": "pong:1", "autoscaling": { "min": 2, "max": 10 } });
+    let types = [
+        "application/json",
+        "application/yaml",
+        "application/x-yaml",
+        "text/yaml",
+        "text/plain",
+    ];
+    host.send(request("POST /scheduler").body(PONG)).await.ok();
+    for content_type in types {
+        for body in [PONG.to_owned(), json.to_string()] {
+            let put = request("PUT /scheduler/pong").header("content-type", content_type);
+            let done = host.send(put.body(body)).await.ok();
+            assert_eq!(done["version"], "v1.0", "{content_type}: both say the same");
+        }
+    }
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn one_bad_document_among_several_stores_none() {
     let host = Host::start().await;
     let two = format!("{PONG}---\nname: ping\n");
