@@ -115,6 +115,7 @@ async fn pong(folder: &Path) -> Result<Api> {
         changed: Arc::default(),
         cap: 50,
         limits: Arc::default(),
+        watchers: Arc::default(),
     };
     maestro::api::apply::apply(&api, PONG, &maestro::store::schedulers::ManagedBy::Api)
         .await

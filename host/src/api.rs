@@ -1,18 +1,23 @@
 //! The HTTP API: routes, limits, and what every answer carries.
 //!
 //! Requests record facts in the registry or intent in the store and wake the loop; none of them acts on a cluster.
-//! Room routes touch the registry alone. Names, fields and success bodies of the older system are kept.
+//! Room routes touch the registry alone, but for events. Names, fields and success bodies of the older system are kept.
 
 pub mod apply;
 mod auth;
 mod decisions;
+mod etag;
+mod events;
 mod extract;
 mod health;
 mod limit;
+mod parameter;
 mod policies;
 mod problem;
 mod rooms;
 mod schedulers;
+mod watch;
+mod window;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +27,7 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{MethodRouter, get, post, put};
 use maestro_core::decision::Decision;
 use maestro_core::names::SchedulerName;
 use tokio::sync::Notify;
@@ -66,6 +71,8 @@ pub struct Api {
     pub cap: u32,
     /// How often each room may call, and the store be asked for what nobody knows.
     pub limits: Arc<limit::Limits>,
+    /// Who watches schedulers.
+    pub watchers: Arc<watch::Watchers>,
 }
 
 impl Api {
@@ -115,35 +122,18 @@ impl Api {
 
 /// All routes.
 pub fn router(api: Api) -> Router {
-    let quick = Router::new()
+    let quick = schedulers_routes()
+        .merge(rooms_routes())
         .route("/healthcheck", get(health::check))
-        .route("/scheduler", get(schedulers::list).post(schedulers::create))
         .route(
-            "/scheduler/{scheduler}",
-            get(schedulers::status)
-                .put(schedulers::update)
-                .post(schedulers::scale)
-                .delete(schedulers::delete),
+            "/policies/{policy}",
+            read(get(policies::one)).delete(policies::remove),
         )
-        .route("/scheduler/{scheduler}/config", get(schedulers::config))
-        .route("/scheduler/{scheduler}/releases", get(schedulers::releases))
-        .route("/scheduler/{scheduler}/decisions", get(decisions::list))
-        .route("/scheduler/{scheduler}/rooms", get(rooms::names))
-        .route(
-            "/scheduler/{scheduler}/rooms/status/{status}",
-            get(rooms::by_status),
-        )
-        .route("/scheduler/{scheduler}/rooms/{room}", get(rooms::one))
-        .route("/scheduler/{scheduler}/rooms/{room}/ping", put(rooms::report))
-        .route("/scheduler/{scheduler}/rooms/{room}/status", put(rooms::report))
-        .route("/scheduler/{scheduler}/rooms/{room}/address", get(rooms::address))
-        .route("/scheduler/{scheduler}/rooms/{room}/logs", get(rooms::logs))
-        .route("/policies/{policy}", get(policies::one))
         .layer(middleware::from_fn(|request, next| {
             guarded(REQUEST, request, next)
         }));
     let slow = Router::new()
-        .route("/policies", post(policies::deploy).get(policies::list))
+        .route("/policies", read(get(policies::list)).post(policies::deploy))
         .layer(middleware::from_fn(|request, next| {
             guarded(DEPLOYMENT, request, next)
         }));
@@ -153,6 +143,52 @@ pub fn router(api: Api) -> Router {
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(middleware::from_fn(with_version))
         .with_state(api)
+}
+
+fn schedulers_routes() -> Router<Api> {
+    Router::new()
+        .route("/scheduler", get(schedulers::list).post(schedulers::create))
+        .route(
+            "/scheduler/{scheduler}",
+            get(schedulers::status)
+                .put(schedulers::update)
+                .post(schedulers::scale)
+                .delete(schedulers::delete),
+        )
+        .route("/scheduler/{scheduler}/config", read(get(schedulers::config)))
+        .route("/scheduler/{scheduler}/releases", read(get(schedulers::releases)))
+        .route("/scheduler/{scheduler}/decisions", read(get(decisions::list)))
+        .route("/scheduler/{scheduler}/window", get(window::show))
+        .route("/scheduler/{scheduler}/events", get(events::list))
+        // Its time-out ends with the head of the answer: the stream itself goes on.
+        .route("/scheduler/{scheduler}/watch", get(watch::stream))
+}
+
+fn rooms_routes() -> Router<Api> {
+    Router::new()
+        .route("/scheduler/{scheduler}/rooms", get(rooms::names))
+        .route(
+            "/scheduler/{scheduler}/rooms/status/{status}",
+            get(rooms::by_status),
+        )
+        .route("/scheduler/{scheduler}/rooms/{room}", get(rooms::one))
+        .route("/scheduler/{scheduler}/rooms/{room}/ping", put(rooms::report))
+        .route("/scheduler/{scheduler}/rooms/{room}/status", put(rooms::report))
+        .route(
+            "/scheduler/{scheduler}/rooms/{room}/roomevent",
+            post(rooms::of_room),
+        )
+        .route(
+            "/scheduler/{scheduler}/rooms/{room}/playerevent",
+            post(rooms::of_player),
+        )
+        .route("/scheduler/{scheduler}/rooms/{room}/address", get(rooms::address))
+        .route("/scheduler/{scheduler}/rooms/{room}/logs", get(rooms::logs))
+}
+
+/// A route whose answers have tags.
+fn read(route: MethodRouter<Api>) -> MethodRouter<Api> {
+    route.route_layer(middleware::from_fn(etag::tagged))
 }
 
 /// The older system's header, and the one that its documentation promised.

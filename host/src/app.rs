@@ -100,6 +100,7 @@ impl App {
             catalog: Arc::clone(&catalog),
             known: Arc::default(),
             limits: Arc::default(),
+            watchers: Arc::default(),
             key: Key::new(key),
             wall: Arc::clone(&wall),
             changed: Arc::clone(&changed),
@@ -150,10 +151,13 @@ impl App {
             Kind::Heartbeat,
             heartbeat(Arc::clone(&self.registry), stop.clone()),
         );
+        let watchers = Arc::clone(&self.api.watchers);
         self.serving.spawn(Kind::Api, async move {
-            axum::serve(listener, router)
-                .with_graceful_shutdown(stop.cancelled_owned())
-                .await
+            let end = async move {
+                stop.cancelled().await;
+                watchers.end();
+            };
+            axum::serve(listener, router).with_graceful_shutdown(end).await
         });
     }
 

@@ -73,6 +73,9 @@ pub enum Error {
     /// The name is taken by what ships with Maestro.
     #[error("`{0}` ships with Maestro; give the policy another name")]
     BuiltInName(PolicyName),
+    /// What ships with Maestro can't be removed.
+    #[error("`{0}` ships with Maestro and can't be removed")]
+    BuiltInStays(PolicyName),
     /// Its name can't be a policy's name.
     #[error("{name} can't be a policy's name: {reason}")]
     Name {
@@ -101,6 +104,7 @@ impl Error {
             | Self::Load(_)
             | Self::Trial(_)
             | Self::BuiltInName(_)
+            | Self::BuiltInStays(_)
             | Self::Name { .. }
             | Self::Store(_) => false,
         }
@@ -108,7 +112,7 @@ impl Error {
 
     /// Whether what is there already stands against it.
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::BuiltInName(_))
+        matches!(self, Self::BuiltInName(_) | Self::BuiltInStays(_))
     }
 
     /// Whether the same call may succeed later.
@@ -121,6 +125,7 @@ impl Error {
             | Self::UnknownVersion { .. }
             | Self::Package(_)
             | Self::BuiltInName(_)
+            | Self::BuiltInStays(_)
             | Self::Name { .. } => false,
         }
     }
@@ -242,6 +247,11 @@ impl Catalog {
         }
     }
 
+    /// Whether this policy ships with Maestro.
+    pub fn is_built_in(&self, name: &PolicyName) -> bool {
+        self.built_in(name).is_some()
+    }
+
     fn built_in(&self, name: &PolicyName) -> Option<&BuiltIn> {
         self.built_in.iter().find(|built_in| built_in.name == *name)
     }
@@ -295,6 +305,12 @@ impl Catalog {
             loaded.clear();
         }
         loaded.insert(policy.digest(), policy);
+    }
+
+    /// Lets go of policies that were removed.
+    fn forget(&self, removed: &[Deployed]) {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.retain(|digest, _| !removed.iter().any(|policy| policy.digest == *digest));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The store: what schedulers, policies and operations shall be, and the journal of what was decided.
+//! The store: what schedulers, policies and operations shall be, the journal of what was decided, and events.
 //!
 //! SQLite through sea-orm, in statements that PostgreSQL takes too. Writing goes through one connection, so that
 //! writers queue here instead of failing with "database is locked"; readers have connections of their own, which
@@ -11,6 +11,7 @@ pub mod policies;
 pub mod operations;
 pub mod journal;
 pub mod samples;
+pub mod events;
 mod entity;
 mod error;
 #[cfg(test)]

@@ -50,6 +50,7 @@ async fn put(store: &Store, name: &str, document: &str) {
         scheduler: &read.scheduler,
         document,
         digests: &BTreeMap::new(),
+        deployed: &[],
         managed_by: ManagedBy::Api,
     };
     store.create_scheduler(&draft, (clock::system())()).await.unwrap();

@@ -6,6 +6,8 @@
 //! never edited; a change is a new one at the end of [`Migrator::migrations`]. Called by the store when it opens.
 
 mod m0001_tables;
+mod m0002_events;
+mod schema;
 
 use async_trait::async_trait;
 use sea_orm_migration::MigrationTrait;
@@ -17,6 +19,9 @@ pub struct Migrator;
 #[async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_tables::Migration)]
+        vec![
+            Box::new(m0001_tables::Migration),
+            Box::new(m0002_events::Migration),
+        ]
     }
 }

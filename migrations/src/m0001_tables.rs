@@ -5,6 +5,8 @@
 
 use sea_orm_migration::prelude::*;
 
+use crate::schema::{bytes, index, number, serial, table, text};
+
 /// Creates every table of the first release.
 pub(crate) struct Migration;
 
@@ -175,62 +177,19 @@ fn indexes() -> Vec<IndexCreateStatement> {
     ]
 }
 
-fn table(name: &str) -> TableCreateStatement {
-    Table::create().table(Alias::new(name)).to_owned()
-}
-
-fn text(name: &str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).text().not_null().to_owned()
-}
-
-fn number(name: &str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name))
-        .big_integer()
-        .not_null()
-        .to_owned()
-}
-
-fn bytes(name: &str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).blob().not_null().to_owned()
-}
-
-fn serial(name: &str) -> ColumnDef {
-    number(name).auto_increment().primary_key().to_owned()
-}
-
-fn index(name: &str, table: &str, columns: &[&str]) -> IndexCreateStatement {
-    let mut statement = Index::create();
-    statement.name(name).table(Alias::new(table));
-    for column in columns {
-        statement.col(Alias::new(*column));
-    }
-    statement
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn render<B: SchemaBuilder>(builder: fn() -> B) -> String {
-        let tables = tables();
-        let indexes = indexes();
-        let statements = tables
-            .iter()
-            .map(|table| table.build(builder()))
-            .chain(indexes.iter().map(|index| index.build(builder())));
-        statements
-            .map(|sql| sql.replace(", \"", ",\n  \"") + ";\n")
-            .collect()
-    }
+    use crate::schema::render;
 
     #[test]
     fn postgres_takes_these_statements() {
-        insta::assert_snapshot!(render(|| PostgresQueryBuilder));
+        insta::assert_snapshot!(render(&tables(), &indexes(), || PostgresQueryBuilder));
     }
 
     #[test]
     fn sqlite_takes_these_statements() {
-        insta::assert_snapshot!(render(|| SqliteQueryBuilder));
+        insta::assert_snapshot!(render(&tables(), &indexes(), || SqliteQueryBuilder));
     }
 
     #[tokio::test]

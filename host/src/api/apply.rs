@@ -30,6 +30,7 @@ pub struct Applied {
 pub(super) struct Ready {
     document: Document,
     digests: BTreeMap<String, Digest>,
+    deployed: Vec<Digest>,
 }
 
 /// Reads a text and looks up its policies; nothing is stored. All problems of all documents come back at once.
@@ -46,7 +47,11 @@ pub(super) async fn check(api: &Api, text: &str) -> Result<Vec<Ready>, Problem> 
     let mut problems = Vec::new();
     for document in documents {
         match api.catalog.check(&document).await {
-            Ok(digests) => ready.push(Ready { document, digests }),
+            Ok(digests) => ready.push(Ready {
+                deployed: deployed(api, &document, &digests),
+                document,
+                digests,
+            }),
             Err(found) => problems.extend(found),
         }
     }
@@ -54,6 +59,15 @@ pub(super) async fn check(api: &Api, text: &str) -> Result<Vec<Ready>, Problem> 
         true => Ok(ready),
         false => Err(Problem::listed(problems)),
     }
+}
+
+/// The digests of policies that don't ship with Maestro, and so could be removed before the document is stored.
+fn deployed(api: &Api, document: &Document, digests: &BTreeMap<String, Digest>) -> Vec<Digest> {
+    let triggers = document.scheduler.autoscaling.triggers.iter();
+    triggers
+        .filter(|trigger| !api.catalog.is_built_in(&trigger.policy.name))
+        .filter_map(|trigger| digests.get(&trigger.id).copied())
+        .collect()
 }
 
 /// Stores each scheduler that is new and each that changed.
@@ -79,6 +93,7 @@ impl Ready {
             scheduler: &self.document.scheduler,
             document: &self.document.text,
             digests: &self.digests,
+            deployed: &self.deployed,
             managed_by: managed_by.clone(),
         }
     }

@@ -2,16 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
+use maestro_core::decision::{Actor, Decision};
 use maestro_wire::http::Decisions;
 use maestro_wire::record::{self, RecordError};
-use maestro_wire::view::DecisionView;
+use maestro_wire::view::{DecisionView, actor};
 use serde::Deserialize;
 
 use super::Api;
 use super::extract::{Path, Query, flag};
+use super::parameter::{Between, List, between, number, one_of};
 use super::problem::{Kind, Problem};
-use super::rooms::number;
-use crate::store::journal::Record;
+use crate::store::journal::{Part, Record};
 
 /// Rows read at a time while rows that don't match are left out.
 const ROWS: u64 = 200;
@@ -22,10 +23,26 @@ const ROWS_LIMIT: usize = 2_000;
 /// Which decisions.
 #[derive(Debug, Deserialize)]
 pub(super) struct Which {
+    since: Option<String>,
+    until: Option<String>,
+    actor: Option<String>,
     limit: Option<String>,
     cursor: Option<String>,
     #[serde(default, deserialize_with = "flag")]
     changes: bool,
+}
+
+/// What a decision must be like to be shown; the journal's columns say nothing of it.
+struct Filter {
+    actor: Option<Actor>,
+    changes: bool,
+}
+
+impl Filter {
+    fn takes(&self, decision: &Decision) -> bool {
+        let is_asked = self.actor.as_ref().is_none_or(|actor| *actor == decision.actor);
+        is_asked && (!self.changes || decision.wanted != decision.before)
+    }
 }
 
 /// Decisions, newest first.
@@ -36,22 +53,31 @@ pub(super) async fn list(
 ) -> Result<Json<Decisions>, Problem> {
     let entry = api.scheduler(&scheduler).await?;
     let limit = number("limit", which.limit.as_deref(), 20, 200)?;
-    let mut cursor = which.cursor.as_deref().map(parse_cursor).transpose()?;
-    let only_changes = which.changes;
+    let filter = Filter {
+        actor: which.actor.as_deref().map(parse_actor).transpose()?,
+        changes: which.changes,
+    };
+    let Between { since, until } = between(which.since.as_deref(), which.until.as_deref())?;
+    let cursor = which.cursor.as_deref();
+    let mut part = Part {
+        since,
+        until,
+        before: cursor.map(|cursor| List::Decisions.row(cursor)).transpose()?,
+    };
     let mut page = Decisions::default();
     let mut read = 0;
     loop {
-        let rows = api.store.decisions(&entry.scheduler.name, cursor, ROWS).await?;
+        let rows = api.store.decisions_in(&entry.scheduler.name, part, ROWS).await?;
         let is_last = rows.len() < ROWS as usize;
         read += rows.len();
         for row in rows {
             if page.decisions.len() == limit {
-                page.next = cursor.map(|id| id.to_string());
+                page.next = part.before.map(|id| List::Decisions.cursor(id));
                 return Ok(Json(page));
             }
-            cursor = Some(row.id);
+            part.before = Some(row.id);
             let decision = decode(&row)?.decision;
-            if !only_changes || decision.wanted != decision.before {
+            if filter.takes(&decision) {
                 page.decisions
                     .push(DecisionView::new(&decision, row.since, row.count));
             }
@@ -60,10 +86,17 @@ pub(super) async fn list(
             return Ok(Json(page));
         }
         if read >= ROWS_LIMIT {
-            page.next = cursor.map(|id| id.to_string());
+            page.next = part.before.map(|id| List::Decisions.cursor(id));
             return Ok(Json(page));
         }
     }
+}
+
+fn parse_actor(text: &str) -> Result<Actor, Problem> {
+    let all = [Actor::Loop, Actor::Manual, Actor::File];
+    let words: Vec<&str> = all.iter().map(actor).collect();
+    let found = all.into_iter().find(|known| actor(known) == text);
+    found.ok_or_else(|| one_of("actor", text, &words))
 }
 
 /// A journal's row.
@@ -87,11 +120,4 @@ impl From<Unreadable> for Problem {
             error.to_string(),
         )
     }
-}
-
-fn parse_cursor(text: &str) -> Result<u64, Problem> {
-    text.parse().map_err(|_| {
-        let description = "`cursor` is not one that an earlier page gave as `next`";
-        Problem::new(Kind::Parameter, "invalid parameter", description)
-    })
 }

@@ -1,17 +1,27 @@
-//! How often a room may call: a bucket of tokens for each room, never for an address, since many rooms share one. And
-//! how often the store may be asked for schedulers that nobody knows.
+//! How often a room may call: a bucket of tokens for each room, never for an address, since many rooms share one. How
+//! often rooms may tell of events, which the store keeps, in buckets of their own: a room that tells much must not lose
+//! its pings over it, nor one scheduler the store to another. And how often the store may be asked for schedulers that
+//! nobody knows.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use maestro_core::names::RoomId;
+use maestro_core::names::{RoomId, SchedulerName};
 
 /// What one room may call: ten times a second for ever, and a burst. A room that pings each second and reports each
 /// match needs two.
 const CALLS: Rate = Rate {
     per_second: 10.0,
     burst: 30.0,
+};
+
+/// What all rooms of one scheduler may tell of: a full thousand rooms in which a player comes or goes each five seconds.
+/// The store takes some thousands a second.
+const EVENTS: Rate = Rate {
+    per_second: 200.0,
+    burst: 1_000.0,
 };
 
 /// How often the store is asked for schedulers that are not known here. Those that there are become known without a
@@ -27,7 +37,9 @@ const ROOMS: usize = 50_000;
 /// All buckets.
 #[derive(Debug, Default)]
 pub struct Limits {
-    buckets: Mutex<HashMap<RoomId, Bucket>>,
+    calls: Buckets<RoomId>,
+    events: Buckets<RoomId>,
+    schedulers_events: Buckets<SchedulerName>,
     lookups: Mutex<Option<Bucket>>,
 }
 
@@ -75,17 +87,13 @@ impl Bucket {
 impl Limits {
     /// Takes a token of the room's; or tells how long to wait for one.
     pub fn take(&self, room: &RoomId, now: Instant) -> Result<(), Duration> {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= ROOMS && !buckets.contains_key(room) {
-            buckets.retain(|_, bucket| bucket.refilled(CALLS, now) < CALLS.burst);
-            if buckets.len() >= ROOMS {
-                // So many rooms calling at their limit at once are an attack with made-up names: start over rather
-                // than grow.
-                buckets.clear();
-            }
-        }
-        let bucket = buckets.entry(room.clone());
-        bucket.or_insert(Bucket::full(CALLS, now)).take(CALLS, now)
+        self.calls.take(room, CALLS, now)
+    }
+
+    /// Takes a token of the room's for an event, and then one of its scheduler's; or tells how long to wait.
+    pub fn take_event(&self, scheduler: &SchedulerName, room: &RoomId, now: Instant) -> Result<(), Duration> {
+        self.events.take(room, CALLS, now)?;
+        self.schedulers_events.take(scheduler, EVENTS, now)
     }
 
     /// Takes a token for one question to the store about a scheduler that is not known; or tells how long to wait.
@@ -93,6 +101,32 @@ impl Limits {
         let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = lookups.get_or_insert(Bucket::full(LOOKUPS, now));
         bucket.take(LOOKUPS, now)
+    }
+}
+
+/// A bucket for each name.
+#[derive(Debug)]
+struct Buckets<Name>(Mutex<HashMap<Name, Bucket>>);
+
+impl<Name> Default for Buckets<Name> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<Name: Clone + Eq + Hash> Buckets<Name> {
+    fn take(&self, name: &Name, rate: Rate, now: Instant) -> Result<(), Duration> {
+        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= ROOMS && !buckets.contains_key(name) {
+            buckets.retain(|_, bucket| bucket.refilled(rate, now) < rate.burst);
+            if buckets.len() >= ROOMS {
+                // So many rooms calling at their limit at once are an attack with made-up names: start over rather
+                // than grow.
+                buckets.clear();
+            }
+        }
+        let bucket = buckets.entry(name.clone());
+        bucket.or_insert(Bucket::full(rate, now)).take(rate, now)
     }
 }
 
@@ -117,6 +151,26 @@ mod tests {
     }
 
     #[test]
+    fn events_take_nothing_from_calls_and_one_scheduler_nothing_from_another() {
+        let limits = Limits::default();
+        let start = Instant::now();
+        let (one, other) = (
+            SchedulerName::parse("a").unwrap(),
+            SchedulerName::parse("b").unwrap(),
+        );
+        let tell = |scheduler: &SchedulerName, room| {
+            limits.take_event(scheduler, &RoomId::new(scheduler, room), start)
+        };
+        let room = RoomId::new(&one, 0);
+        let told = (0..100).filter(|_| tell(&one, 0).is_ok()).count();
+        assert_eq!(told, 30);
+        assert!(limits.take(&room, start).is_ok());
+        let told = (1..2_000).filter(|room| tell(&one, *room).is_ok()).count();
+        assert_eq!(told, 970, "the scheduler's thousand in all");
+        assert!(tell(&other, 1).is_ok());
+    }
+
+    #[test]
     fn lookups_have_one_bucket_for_all() {
         let (limits, start) = (Limits::default(), Instant::now());
         let taken = |at| (0..500).filter(|_| limits.take_lookup(at).is_ok()).count();
@@ -132,6 +186,6 @@ mod tests {
             let room = RoomId::parse(&format!("a-{suffix:08x}")).unwrap();
             assert!(limits.take(&room, now).is_ok());
         }
-        assert!(limits.buckets.lock().unwrap().len() <= ROOMS);
+        assert!(limits.calls.0.lock().unwrap().len() <= ROOMS);
     }
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use maestro_wire::http::{Policies, PolicyBody};
+use maestro_wire::http::{Done, Policies, PolicyBody};
 
 use super::Api;
 use super::extract::Path;
@@ -35,4 +35,21 @@ pub(super) async fn one(
     Path(policy): Path<String>,
 ) -> Result<Json<PolicyBody>, Problem> {
     Ok(Json(api.catalog.get(&policy).await?))
+}
+
+/// Removes a policy that no scheduler asks: every version of `queue-depth`, or exactly `queue-depth@1.2.0`.
+pub(super) async fn remove(
+    State(api): State<Api>,
+    Path(policy): Path<String>,
+) -> Result<Json<Done>, Problem> {
+    let removed = api.catalog.remove(&policy).await?;
+    let removed: Vec<String> = removed
+        .iter()
+        .map(|policy| format!("{}@{}", policy.name, policy.version))
+        .collect();
+    Ok(Json(Done {
+        success: true,
+        message: Some(format!("removed {}", removed.join(", "))),
+        ..Done::default()
+    }))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::{FutureExt, StreamExt};
@@ -138,9 +138,23 @@ impl Problem {
         Self::later(wait, "this room calls more often than ten times a second")
     }
 
+    /// A room, or all rooms of a scheduler, tell of too many events.
+    pub fn too_many_events(wait: Duration) -> Self {
+        Self::later(
+            wait,
+            "a room tells of more than ten events a second, or its scheduler's rooms of more than 200",
+        )
+    }
+
     /// Too many schedulers were asked for that nobody knows.
     pub fn too_many_unknown(wait: Duration) -> Self {
         Self::later(wait, "too many schedulers are asked for that are not known")
+    }
+
+    /// There is no place for another watcher.
+    pub fn too_many_watchers(most: usize) -> Self {
+        let description = format!("{most} watch already; read /decisions and /rooms instead, or try again");
+        Self::later(Duration::from_secs(5), &description)
     }
 
     fn later(wait: Duration, description: &str) -> Self {
@@ -198,6 +212,8 @@ impl From<store::Error> for Problem {
             | store::Error::ManagedElsewhere { .. }
             | store::Error::Moved { .. }
             | store::Error::PolicyExists { .. }
+            | store::Error::PolicyInUse { .. }
+            | store::Error::PolicyGone(_)
             | store::Error::OperationOver(_) => Self::new(Kind::Conflict, "conflict", description),
             store::Error::Open { .. }
             | store::Error::Migrate { .. }
@@ -265,10 +281,10 @@ impl From<catalog::Error> for Problem {
             (_, _, true) => Kind::Unavailable,
             (false, false, false) => Kind::Invalid,
         };
-        let title = if kind == Kind::Unknown {
-            "policy not found"
-        } else {
-            "the policy can't be used"
+        let title = match kind {
+            Kind::Unknown => "policy not found",
+            Kind::Conflict => "conflict",
+            _ => "the policy can't be used",
         };
         Self::new(kind, title, chain(&error))
     }
@@ -323,6 +339,17 @@ pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem
 /// A success with the status that the older system gave to creations.
 pub(super) fn created(body: impl IntoResponse) -> Response {
     (StatusCode::CREATED, body).into_response()
+}
+
+/// What was asked for is what the client has already.
+pub(super) fn not_modified(headers: HeaderMap) -> Response {
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    for name in [header::ETAG, header::CACHE_CONTROL, header::VARY] {
+        if let Some(value) = headers.get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
 }
 
 /// Where there is no such route.

@@ -1,4 +1,5 @@
-//! The room protocol, and questions about rooms. Nothing here touches the store while the scheduler is known.
+//! The room protocol, and questions about rooms. But for events, nothing here touches the store while the scheduler
+//! is known.
 
 use std::time::Instant;
 
@@ -10,20 +11,23 @@ use maestro_core::deadlines::{Clocks, Watch};
 use maestro_core::names::RoomId;
 use maestro_core::room::{Room, Status};
 use maestro_core::scheduler::Protocol;
-use maestro_wire::document::{nearest, quoted};
+use maestro_wire::document::quoted;
 use maestro_wire::http::{AddressBody, PingAnswer, PortBody, RoomBody, RoomNames};
 use rand::seq::SliceRandom;
 use serde::Deserialize;
 
 use super::Api;
 use super::extract::{Path, Query, flag};
+use super::parameter::{number, one_of};
 use super::problem::{Kind, Problem, read_body};
 use crate::known::Entry;
 use crate::registry::{Call, Changes, Cursor};
 
 mod body;
+mod event;
 mod view;
 
+pub(super) use event::{of_player, of_room};
 pub(super) use view::{Look, look};
 
 /// The largest body of a room's call.
@@ -208,7 +212,7 @@ pub(super) async fn logs(
 }
 
 /// A room's name that belongs to this scheduler; no other can be one of its rooms.
-fn room_id(entry: &Entry, text: &str) -> Result<RoomId, Problem> {
+pub(super) fn room_id(entry: &Entry, text: &str) -> Result<RoomId, Problem> {
     let name = &entry.scheduler.name;
     match RoomId::parse(text) {
         Ok(room) if room.belongs_to(name) => Ok(room),
@@ -236,30 +240,4 @@ async fn known_room(api: &Api, entry: &Entry, text: &str) -> Result<Room, Proble
             ))
         }
     }
-}
-
-/// A whole number of a query, from 1 to `most`.
-pub(super) fn number(name: &str, text: Option<&str>, default: usize, most: usize) -> Result<usize, Problem> {
-    let Some(text) = text else { return Ok(default) };
-    match text.parse() {
-        Ok(number) if (1..=most).contains(&number) => Ok(number),
-        Ok(_) | Err(_) => {
-            let description = format!(
-                "`{name}` is {}; expected a whole number from 1 to {most}",
-                quoted(text)
-            );
-            Err(Problem::new(Kind::Parameter, "invalid parameter", description))
-        }
-    }
-}
-
-fn one_of(name: &str, given: &str, valid: &[&str]) -> Problem {
-    let hint = nearest(given, valid.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
-    let description = format!(
-        "`{name}` is {}; expected one of {}{}",
-        quoted(given),
-        valid.join(", "),
-        hint.unwrap_or_default()
-    );
-    Problem::new(Kind::Parameter, "invalid parameter", description)
 }

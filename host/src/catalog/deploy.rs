@@ -69,10 +69,7 @@ impl Catalog {
 
     /// One policy, as in `queue-depth` or `queue-depth@1.2`.
     pub async fn get(&self, text: &str) -> Result<PolicyBody, Error> {
-        let (name, version) = match text.split_once('@') {
-            Some((name, version)) => (name, Some(version)),
-            None => (text, None),
-        };
+        let (name, version) = split(text);
         let shipped = PolicyName::parse(name).ok();
         match shipped.as_ref().and_then(|name| self.built_in(name)) {
             Some(shipped) => {
@@ -81,6 +78,43 @@ impl Catalog {
             }
             None => Ok(deployed_body(&self.find(name, version).await?)),
         }
+    }
+
+    /// Removes a policy: all its versions, as in `queue-depth`, or exactly one, as in `queue-depth@1.2.0`. What was
+    /// removed comes back, oldest version first; nothing is removed while a scheduler asks any of it.
+    pub async fn remove(&self, text: &str) -> Result<Vec<Deployed>, Error> {
+        let (name, version) = split(text);
+        if let Ok(name) = PolicyName::parse(name)
+            && self.is_built_in(&name)
+        {
+            return Err(Error::BuiltInStays(name));
+        }
+        // Says what there is when there is no such policy.
+        let newest = self.find(name, None).await?;
+        let mut all = self.store.policies().await?;
+        all.retain(|policy| policy.name == newest.name);
+        all.sort_by(|a, b| version::compare(&a.version, &b.version));
+        let (going, known): (Vec<Deployed>, Vec<Deployed>) = all
+            .into_iter()
+            .partition(|policy| version.is_none_or(|version| policy.version == version));
+        if going.is_empty() {
+            return Err(Error::UnknownVersion {
+                name: newest.name,
+                version: version.unwrap_or_default().to_owned(),
+                known: known.into_iter().map(|policy| policy.version).collect(),
+            });
+        }
+        self.store.remove_policies(&going).await?;
+        self.forget(&going);
+        Ok(going)
+    }
+}
+
+/// A policy's name, and its version if one is named.
+fn split(text: &str) -> (&str, Option<&str>) {
+    match text.split_once('@') {
+        Some((name, version)) => (name, Some(version)),
+        None => (text, None),
     }
 }
 

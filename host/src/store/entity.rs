@@ -153,6 +153,31 @@ pub(super) mod segment {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+pub(super) mod event {
+    //! What rooms, players and people did.
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "events")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub scheduler: String,
+        pub room: Option<String>,
+        pub kind: String,
+        pub name: String,
+        pub at: i64,
+        pub sent_at: Option<i64>,
+        pub size: i64,
+        pub metadata: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 pub(super) mod dropped {
     //! What is no longer in the journal, or never came to be in it.
     use sea_orm::entity::prelude::*;

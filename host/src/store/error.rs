@@ -78,6 +78,19 @@ pub enum Error {
         /// The digest of what is deployed.
         digest: Digest,
     },
+    /// A scheduler's active version asks the policy.
+    #[error("policy {name}@{version} is used by {}", listed(schedulers))]
+    PolicyInUse {
+        /// Its name.
+        name: PolicyName,
+        /// Its version.
+        version: String,
+        /// By whom, by name.
+        schedulers: Vec<SchedulerName>,
+    },
+    /// The policy that a document was checked with was removed before the document was stored.
+    #[error("a policy of the document was removed meanwhile ({})", .0.short())]
+    PolicyGone(Digest),
     /// There is no such operation, or it has ended.
     #[error("operation {0} does not exist or has ended")]
     OperationOver(u64),
@@ -97,6 +110,8 @@ impl Error {
             | Self::ManagedElsewhere { .. }
             | Self::Moved { .. }
             | Self::PolicyExists { .. }
+            | Self::PolicyInUse { .. }
+            | Self::PolicyGone(_)
             | Self::OperationOver(_) => false,
         }
     }
@@ -112,9 +127,27 @@ impl Error {
             | Self::ManagedElsewhere { .. }
             | Self::Moved { .. }
             | Self::PolicyExists { .. }
+            | Self::PolicyInUse { .. }
+            | Self::PolicyGone(_)
             | Self::OperationOver(_) => false,
         }
     }
+}
+
+/// `scheduler a`, or `schedulers a, b and 3 more`.
+fn listed(schedulers: &[SchedulerName]) -> String {
+    const SHOWN: usize = 20;
+    let names: Vec<&str> = schedulers.iter().take(SHOWN).map(SchedulerName::as_str).collect();
+    let more = match schedulers.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let noun = if schedulers.len() == 1 {
+        "scheduler"
+    } else {
+        "schedulers"
+    };
+    format!("{noun} {}{more}", names.join(", "))
 }
 
 /// Whether a database's failure may pass by itself: no connection, a lock, an I/O error, a full disk.

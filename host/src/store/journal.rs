@@ -59,6 +59,17 @@ pub struct Record {
     pub bytes: Vec<u8>,
 }
 
+/// Which part of the journal; everything when nothing is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Not what ended before this.
+    pub since: Option<Timestamp>,
+    /// Not what began after this.
+    pub until: Option<Timestamp>,
+    /// Only what stands before this record.
+    pub before: Option<u64>,
+}
+
 impl Entry {
     /// `decision` of `scheduler`, which is encoded as `bytes`.
     pub fn new(scheduler: &SchedulerName, decision: &Decision, bytes: Vec<u8>) -> Self {
@@ -90,13 +101,59 @@ impl Store {
         cursor: Option<u64>,
         limit: u64,
     ) -> Result<Vec<Record>, Error> {
+        let part = Part {
+            before: cursor,
+            ..Part::default()
+        };
+        self.decisions_in(name, part, limit).await
+    }
+
+    /// The decisions of a part of a scheduler's journal, newest first.
+    pub async fn decisions_in(
+        &self,
+        name: &SchedulerName,
+        part: Part,
+        limit: u64,
+    ) -> Result<Vec<Record>, Error> {
         let rows = decision::Entity::find()
             .filter(decision::Column::Scheduler.eq(name.as_str()))
-            .filter(decision::Column::Id.lt(cursor.map_or(i64::MAX, column)))
+            .filter(decision::Column::Id.lt(part.before.map_or(i64::MAX, column)))
+            .filter(decision::Column::At.gte(part.since.map_or(i64::MIN, Timestamp::ms)))
+            .filter(decision::Column::Since.lte(part.until.map_or(i64::MAX, Timestamp::ms)))
             .order_by_desc(decision::Column::Id)
             .limit(limit.min(PAGE));
         let rows = rows.all(&self.reader).await.map_err(failed("read the journal"))?;
         rows.into_iter().map(parse).collect()
+    }
+
+    /// A scheduler's decisions after the record `after`, oldest first.
+    pub async fn decisions_after(
+        &self,
+        name: &SchedulerName,
+        after: u64,
+        limit: u64,
+    ) -> Result<Vec<Record>, Error> {
+        let rows = decision::Entity::find()
+            .filter(decision::Column::Scheduler.eq(name.as_str()))
+            .filter(decision::Column::Id.gt(column(after)))
+            .order_by_asc(decision::Column::Id)
+            .limit(limit.min(PAGE));
+        let rows = rows.all(&self.reader).await.map_err(failed("read the journal"))?;
+        rows.into_iter().map(parse).collect()
+    }
+
+    /// The place of a scheduler's newest decision.
+    pub async fn newest_decision(&self, name: &SchedulerName) -> Result<Option<u64>, Error> {
+        let id: Option<i64> = decision::Entity::find()
+            .select_only()
+            .column(decision::Column::Id)
+            .filter(decision::Column::Scheduler.eq(name.as_str()))
+            .order_by_desc(decision::Column::Id)
+            .into_tuple()
+            .one(&self.reader)
+            .await
+            .map_err(failed("read the last decision"))?;
+        id.map(|id| number("a decision's number", id)).transpose()
     }
 
     /// What the last decision on this scheduler wanted; none from before `since`, when another scheduler may have

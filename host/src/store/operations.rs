@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entity::operation;
 use super::schedulers::{self, ManagedBy};
-use super::{Error, Store, column, failed, number, unreadable};
+use super::{Error, Store, column, events, failed, number, unreadable};
 
 /// Most operations in one answer.
 const PAGE: u64 = 100;
@@ -123,6 +123,8 @@ impl Store {
         let transaction = self.begin(WHAT).await?;
         schedulers::find_live(&transaction, name, None::<&ManagedBy>).await?;
         let operation = insert(&transaction, name, &Input::Scale { wanted }, now).await?;
+        let told = serde_json::json!({ "wanted": wanted });
+        events::tell(&transaction, name, ("scaleRequested", told), now).await?;
         transaction.commit().await.map_err(failed(WHAT))?;
         Ok(operation)
     }

@@ -1,14 +1,14 @@
-//! Deployed policies: their bytes, kept for as long as any version may name them.
+//! Deployed policies: their bytes, kept until they are removed, which no scheduler's active version may stand against.
 
 use maestro_core::names::{Digest, PolicyName};
 use maestro_core::time::Timestamp;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
-    Select, SelectModel, Selector,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, Select, SelectModel, Selector,
 };
 
 use super::entity::policy;
-use super::{Error, Store, column, failed, number, unreadable};
+use super::{Error, Store, column, failed, number, unreadable, versions};
 
 /// A deployed policy, without its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +77,26 @@ impl Store {
         Ok(policy.clone())
     }
 
+    /// Removes policies: all of them, or none while a scheduler that is stored asks one of them.
+    pub async fn remove_policies(&self, policies: &[Deployed]) -> Result<(), Error> {
+        const WHAT: &str = "remove a policy";
+        let transaction = self.begin(WHAT).await?;
+        for policy in policies {
+            let schedulers = versions::asking(&transaction, policy.digest).await?;
+            if !schedulers.is_empty() {
+                return Err(Error::PolicyInUse {
+                    name: policy.name.clone(),
+                    version: policy.version.clone(),
+                    schedulers,
+                });
+            }
+            let key = (policy.name.to_string(), policy.version.clone());
+            let deleted = policy::Entity::delete_by_id(key).exec(&transaction).await;
+            deleted.map_err(failed(WHAT))?;
+        }
+        transaction.commit().await.map_err(failed(WHAT))
+    }
+
     /// All deployed policies, by name, oldest deployment first.
     pub async fn policies(&self) -> Result<Vec<Deployed>, Error> {
         let rows = policy::Entity::find()
@@ -101,6 +121,21 @@ impl Store {
             .map_err(failed("read a policy"))?;
         Ok(row.map(|(class, bytes)| Component { class, bytes }))
     }
+}
+
+/// Refuses a digest that is not deployed, in the transaction that stores a version with it.
+pub(super) async fn check_deployed(database: &impl ConnectionTrait, digests: &[Digest]) -> Result<(), Error> {
+    for digest in digests {
+        let found = policy::Entity::find()
+            .filter(policy::Column::Digest.eq(digest.to_string()))
+            .count(database)
+            .await
+            .map_err(failed("look for a policy"))?;
+        if found == 0 {
+            return Err(Error::PolicyGone(*digest));
+        }
+    }
+    Ok(())
 }
 
 /// A row without the bytes, so that a list never reads them.

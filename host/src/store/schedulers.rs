@@ -13,11 +13,12 @@ use maestro_core::time::Timestamp;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, IntoActiveModel, QueryOrder,
 };
+use serde_json::json;
 
 use super::entity::scheduler;
 use super::operations::{self, Input, Operation};
 use super::versions::{self, Release};
-use super::{Error, Store, column, failed, unreadable};
+use super::{Error, Store, column, events, failed, unreadable};
 
 /// A version to be stored.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Draft<'a> {
     pub document: &'a str,
     /// What each trigger's policy was resolved to, by the trigger's id.
     pub digests: &'a BTreeMap<String, Digest>,
+    /// Those of them that were deployed, and must still be there when this is stored.
+    pub deployed: &'a [Digest],
     /// Where it comes from.
     pub managed_by: ManagedBy,
 }
@@ -114,6 +117,8 @@ impl Store {
             version: Version::FIRST,
         };
         let operation = operations::insert(&transaction, name, &input, now).await?;
+        let told = json!({ "version": Version::FIRST.to_string() });
+        events::tell(&transaction, name, ("schedulerCreated", told), now).await?;
         transaction.commit().await.map_err(failed(WHAT))?;
         Ok(operation)
     }
@@ -156,6 +161,8 @@ impl Store {
             to: version,
         };
         let operation = operations::insert(&transaction, name, &input, now).await?;
+        let told = json!({ "from": active.to_string(), "version": version.to_string() });
+        events::tell(&transaction, name, ("schedulerUpdated", told), now).await?;
         transaction.commit().await.map_err(failed(WHAT))?;
         Ok(Change::Stored { version, operation })
     }
@@ -188,7 +195,11 @@ impl Store {
         let begun = operations::find_open(&transaction, name, operations::Kind::Delete).await?;
         let operation = match begun {
             Some(operation) => operation,
-            None => operations::insert(&transaction, name, &Input::Delete { force }, now).await?,
+            None => {
+                let told = json!({ "force": force });
+                events::tell(&transaction, name, ("schedulerDeleted", told), now).await?;
+                operations::insert(&transaction, name, &Input::Delete { force }, now).await?
+            }
         };
         transaction.commit().await.map_err(failed(WHAT))?;
         Ok(operation)
@@ -198,11 +209,14 @@ impl Store {
     pub async fn remove_scheduler(&self, name: &SchedulerName, now: Timestamp) -> Result<(), Error> {
         const WHAT: &str = "remove a scheduler";
         let transaction = self.begin(WHAT).await?;
-        scheduler::Entity::delete_by_id(name.to_string())
+        let removed = scheduler::Entity::delete_by_id(name.to_string())
             .exec(&transaction)
             .await
             .map_err(failed(WHAT))?;
         operations::close_all(&transaction, name, now).await?;
+        if removed.rows_affected > 0 {
+            events::tell(&transaction, name, ("schedulerRemoved", json!({})), now).await?;
+        }
         transaction.commit().await.map_err(failed(WHAT))
     }
 

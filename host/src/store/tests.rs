@@ -76,6 +76,7 @@ pub(super) fn draft<'a>(
         scheduler,
         document: "name: x",
         digests,
+        deployed: &[],
         managed_by: schedulers_module::ManagedBy::Api,
     }
 }

@@ -8,9 +8,9 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 
-use super::entity::version;
+use super::entity::{scheduler, version};
 use super::schedulers::Draft;
-use super::{Error, Store, column, failed, number, unreadable};
+use super::{Error, Store, column, failed, number, policies, schedulers, unreadable};
 
 /// Versions of one scheduler that are kept. The older system kept as many; each is a few kilobytes.
 const VERSIONS_KEPT: u64 = 100;
@@ -102,6 +102,7 @@ pub(super) async fn insert(
     version: Version,
     now: Timestamp,
 ) -> Result<(), Error> {
+    policies::check_deployed(database, draft.deployed).await?;
     let digests: BTreeMap<&str, String> = draft
         .digests
         .iter()
@@ -121,6 +122,41 @@ pub(super) async fn insert(
     inserted
         .map(|_| ())
         .map_err(failed("store a scheduler's version"))
+}
+
+/// The schedulers whose active version asks the policy of this digest, by name.
+pub(super) async fn asking(
+    database: &impl ConnectionTrait,
+    digest: Digest,
+) -> Result<Vec<SchedulerName>, Error> {
+    const WHAT: &str = "look for a policy's schedulers";
+    // A digest's hexadecimal digits stand nowhere else in the column.
+    let naming: Vec<(String, i64, i64)> = version::Entity::find()
+        .select_only()
+        .columns([
+            version::Column::Scheduler,
+            version::Column::Major,
+            version::Column::Minor,
+        ])
+        .filter(version::Column::Digests.contains(digest.to_string()))
+        .order_by_asc(version::Column::Scheduler)
+        .into_tuple()
+        .all(database)
+        .await
+        .map_err(failed(WHAT))?;
+    let mut names = Vec::new();
+    for (name, major, minor) in naming {
+        let active = scheduler::Entity::find_by_id(name.clone())
+            .filter(scheduler::Column::VersionMajor.eq(major))
+            .filter(scheduler::Column::VersionMinor.eq(minor))
+            .one(database)
+            .await
+            .map_err(failed(WHAT))?;
+        if active.is_some() {
+            names.push(schedulers::parse_name(&name)?);
+        }
+    }
+    Ok(names)
 }
 
 /// The number after `active`. A major one is counted from the greatest there ever was, so that none comes twice

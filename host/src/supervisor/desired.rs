@@ -147,6 +147,7 @@ mod tests {
             scheduler: &read.scheduler,
             document: PONG,
             digests: &BTreeMap::new(),
+            deployed: &[],
             managed_by: ManagedBy::Api,
         };
         store.create_scheduler(&draft, at(1_000)).await.unwrap();

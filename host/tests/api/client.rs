@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
 
 /// One request.
@@ -87,6 +87,19 @@ impl Request {
         parse(&answer)
     }
 
+    /// Sends it and leaves the connection open, for an answer that does not end.
+    pub async fn open(&self, address: SocketAddr) -> Open {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(self.head().as_bytes()).await.unwrap();
+        let mut open = Open {
+            lines: BufReader::new(stream).lines(),
+            status: 0,
+        };
+        let line = open.line().await.unwrap();
+        open.status = line.split(' ').nth(1).unwrap().parse().unwrap();
+        open
+    }
+
     fn head(&self) -> String {
         let mut head = format!("{} HTTP/1.1\r\nhost: maestro\r\nconnection: close\r\n", self.line);
         for (name, value) in &self.headers {
@@ -111,6 +124,51 @@ impl Request {
         let read = read.unwrap_or_else(|_| panic!("no answer to {}", self.line));
         assert!(!answer.is_empty(), "{}: sent {sent:?}, read {read:?}", self.line);
         parse(&String::from_utf8(answer).unwrap())
+    }
+}
+
+/// An answer that goes on.
+#[derive(Debug)]
+pub struct Open {
+    lines: Lines<BufReader<TcpStream>>,
+    pub status: u16,
+}
+
+/// A server-sent event.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sent {
+    pub event: String,
+    pub id: Option<String>,
+    pub data: Value,
+}
+
+impl Open {
+    /// The next line; none at the end.
+    pub async fn line(&mut self) -> Option<String> {
+        let line = tokio::time::timeout(Duration::from_secs(60), self.lines.next_line()).await;
+        line.expect("nothing came for a minute").unwrap()
+    }
+
+    /// The next event; none at the end. Heads, comments and the sizes of chunks are passed over.
+    pub async fn event(&mut self) -> Option<Sent> {
+        let mut sent = Sent::default();
+        loop {
+            let line = self.line().await?;
+            match line.split_once(": ") {
+                Some(("event", event)) => sent.event = event.to_owned(),
+                Some(("id", id)) => sent.id = Some(id.to_owned()),
+                Some(("data", data)) => sent.data = serde_json::from_str(data).unwrap(),
+                _ if line.is_empty() && !sent.event.is_empty() => return Some(sent),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next event, which is of this sort.
+    pub async fn expect(&mut self, event: &str) -> Sent {
+        let sent = self.event().await.expect("the stream ended");
+        assert_eq!(sent.event, event, "{sent:?}");
+        sent
     }
 }
 

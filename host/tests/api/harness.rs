@@ -62,15 +62,19 @@ impl Host {
             changed: Arc::default(),
             cap: 50,
             limits: Arc::default(),
+            watchers: Arc::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let tasks = Tasks::new();
         let (stop, app) = (tasks.stop_token(), router(api.clone()));
+        let watchers = api.watchers.clone();
         tasks.spawn(Kind::Api, async move {
-            axum::serve(listener, app)
-                .with_graceful_shutdown(stop.cancelled_owned())
-                .await
+            let end = async move {
+                stop.cancelled().await;
+                watchers.end();
+            };
+            axum::serve(listener, app).with_graceful_shutdown(end).await
         });
         Self {
             api,

@@ -188,3 +188,83 @@ async fn a_policy_refuses_parameters_at_their_place_in_the_document() {
     );
     host.stop().await;
 }
+
+async fn delete(host: &Host, path: &str) -> super::client::Answer {
+    host.send(request(&format!("DELETE {path}"))).await
+}
+
+#[tokio::test]
+async fn a_policy_that_nobody_asks_is_removed_and_can_be_deployed_again() {
+    let host = Host::start().await;
+    for version in ["0.1.0", "0.2.0", "0.3.0"] {
+        host.send(deploy(policy("roam", version))).await.ok();
+    }
+    let done = delete(&host, "/policies/roam@0.2.0").await.ok();
+    assert_eq!(done, json!({ "success": true, "message": "removed roam@0.2.0" }));
+    assert_eq!(host.send(request("GET /policies/roam@0.2.0")).await.status, 404);
+    assert_eq!(host.get("/policies/roam").await["version"], "0.3.0");
+    let done = delete(&host, "/policies/roam").await.ok();
+    assert_eq!(done["message"], "removed roam@0.1.0, roam@0.3.0");
+    assert_eq!(delete(&host, "/policies/roam").await.status, 404);
+    assert_eq!(
+        host.send(request("POST /scheduler").body(ASKING)).await.status,
+        422
+    );
+    host.send(deploy(policy("roam", "0.2.0"))).await.ok();
+    host.send(request("POST /scheduler").body(ASKING)).await.ok();
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_policy_that_a_scheduler_asks_stays_until_the_scheduler_asks_another() {
+    let host = Host::start().await;
+    host.send(deploy(policy("roam", "0.1.0"))).await.ok();
+    host.send(request("POST /scheduler").body(ASKING)).await.ok();
+    let other = ASKING.replace("name: asking", "name: also");
+    host.send(request("POST /scheduler").body(other.clone()))
+        .await
+        .ok();
+    host.send(deploy(policy("roam", "0.2.0"))).await.ok();
+    for path in ["/policies/roam", "/policies/roam@0.1.0"] {
+        let answer = delete(&host, path).await;
+        assert_eq!(answer.status, 409, "{answer:?}");
+        let expected = "policy roam@0.1.0 is used by schedulers also, asking";
+        assert_eq!(answer.json()["description"], expected);
+    }
+    delete(&host, "/policies/roam@0.2.0").await.ok();
+    host.send(deploy(policy("roam", "0.2.0"))).await.ok();
+
+    // Stored again, both ask the newest; that an older version of theirs asked another stands against nothing.
+    host.send(request("PUT /scheduler/asking").body(ASKING))
+        .await
+        .ok();
+    host.send(request("PUT /scheduler/also").body(other)).await.ok();
+    delete(&host, "/policies/roam@0.1.0").await.ok();
+    assert_eq!(delete(&host, "/policies/roam").await.status, 409);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_document_whose_policy_was_removed_after_it_was_checked_is_not_stored() {
+    let host = Host::start().await;
+    let body = host.send(deploy(policy("roam", "0.1.0"))).await.ok();
+    let digest = maestro_core::names::Digest::parse(body["digest"].as_str().unwrap()).unwrap();
+    let read = maestro_wire::document::read(ASKING).unwrap().remove(0);
+    delete(&host, "/policies/roam").await.ok();
+    let digests = std::collections::BTreeMap::from([("policies[0]".to_owned(), digest)]);
+    let draft = maestro::store::schedulers::Draft {
+        scheduler: &read.scheduler,
+        document: ASKING,
+        digests: &digests,
+        deployed: &[digest],
+        managed_by: maestro::store::schedulers::ManagedBy::Api,
+    };
+    let now = maestro_core::time::Timestamp::from_ms(super::harness::START);
+    let stored = host.api.store.create_scheduler(&draft, now).await;
+    assert!(
+        matches!(stored, Err(maestro::store::Error::PolicyGone(gone)) if gone == digest),
+        "{stored:?}"
+    );
+    assert_eq!(host.get("/scheduler").await, json!({ "schedulers": [] }));
+    host.stop().await;
+}

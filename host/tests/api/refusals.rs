@@ -92,6 +92,11 @@ async fn routes_and_names_that_are_not_there() {
         "GET /policies/rom",
         "GET /policies/room@77",
         "GET /policies/!",
+        "DELETE /policies/rom",
+        "DELETE /policies/room",
+        "DELETE /policies/room@77",
+        "DELETE /policies/!",
+        "GET /scheduler/zzz/window",
     ]);
     check(&host, "unknown", there).await;
     host.stop().await;
@@ -115,6 +120,18 @@ async fn parameters_that_are_not_right() {
         "GET /scheduler/pong/decisions?limit=1000",
         "GET /scheduler/pong/decisions?cursor=abc",
         "GET /scheduler/pong/decisions?changes=perhaps",
+        "GET /scheduler/pong/decisions?actor=manuel",
+        "GET /scheduler/pong/decisions?since=yesterday",
+        "GET /scheduler/pong/decisions?since=1700000001&until=1700000000",
+        "GET /scheduler/pong/decisions?cursor=7",
+        "GET /scheduler/pong/decisions?cursor=e1",
+        "GET /scheduler/pong/window?format=cvs",
+        "GET /scheduler/pong/events?page=0",
+        "GET /scheduler/pong/events?page=1&limit=5",
+        "GET /scheduler/pong/events?cursor=d1",
+        "GET /scheduler/pong/events?kind=rooms",
+        "GET /scheduler/pong/events?room=zzz-0000000a",
+        "GET /scheduler/pong/window?until=2023-11-14",
         "DELETE /scheduler/pong?force=perhaps",
     ]);
     check(&host, "parameters", requests).await;
@@ -159,6 +176,32 @@ async fn reports_that_are_not_right() {
     requests.push(request("PUT /scheduler/pong/rooms/pong-0000000b/ping").body("x"));
     requests.push(request("PUT /scheduler/zzz/rooms/zzz-0000000a/ping").json(&fine));
     check(&host, "reports", requests).await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn events_that_are_not_right() {
+    let host = Host::with_pong().await;
+    let room = host.room(0xa).await;
+    let of_room = || request(&format!("POST /scheduler/pong/rooms/{room}/roomevent"));
+    let of_player = || request(&format!("POST /scheduler/pong/rooms/{room}/playerevent"));
+    let mut requests = vec![
+        of_room().body(""),
+        of_room().body("[]"),
+        of_room().body("{}"),
+        of_room().body(r#"{"event":"","timestamp":1700000000}"#),
+        of_room().body(r#"{"event":7,"timestamp":"now","metadata":[]}"#),
+        of_room().json(&json!({ "event": "e".repeat(101), "timestamp": START })),
+        of_room().body(vec![b' '; 16 * 1024 + 1]),
+        of_player().body("{}"),
+        of_player().body(r#"{"event":"playerJoined","timestamp":1700000000}"#),
+        of_player().body(r#"{"event":"playerJoin","timestamp":1700000000,"metadata":{"playerId":7}}"#),
+    ];
+    let fine = json!({ "event": "goal", "timestamp": START });
+    requests.push(of_room().header("authorization", "Bearer 00").json(&fine));
+    requests.push(request("POST /scheduler/pong/rooms/pong-0000000b/roomevent").json(&fine));
+    requests.push(request("POST /scheduler/pong/rooms/x/roomevent").json(&fine));
+    check(&host, "events", requests).await;
     host.stop().await;
 }
 

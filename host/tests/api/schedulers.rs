@@ -1,12 +1,8 @@
 //! Schedulers through the API.
 
-use maestro::store::journal::Entry;
 use maestro::store::operations::Input;
 use maestro::store::schedulers::ManagedBy;
-use maestro_core::decision::{Actor, Counts, Decision};
-use maestro_core::names::Version;
-use maestro_core::time::{Span, Timestamp};
-use maestro_wire::record;
+use maestro_core::time::Span;
 use serde_json::{Value, json};
 
 use super::client::request;
@@ -66,6 +62,29 @@ async fn json_documents_and_several_in_one_body_are_taken() {
     host.send(request("POST /scheduler").body(two)).await.ok();
     let names = host.get("/scheduler").await;
     assert_eq!(names, json!({ "schedulers": ["arena", "ping", "pong"] }));
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_document_is_yaml_or_json_whatever_type_its_body_is_said_to_be() {
+    let host = Host::start().await;
+    let json =
+        json!({ "name": "pong", "game": "pong", "image": "pong:1", "autoscaling": { "min": 2, "max": 10 } });
+    let types = [
+        "application/json",
+        "application/yaml",
+        "application/x-yaml",
+        "text/yaml",
+        "text/plain",
+    ];
+    host.send(request("POST /scheduler").body(PONG)).await.ok();
+    for content_type in types {
+        for body in [PONG.to_owned(), json.to_string()] {
+            let put = request("PUT /scheduler/pong").header("content-type", content_type);
+            let done = host.send(put.body(body)).await.ok();
+            assert_eq!(done["version"], "v1.0", "{content_type}: both say the same");
+        }
+    }
     host.stop().await;
 }
 
@@ -209,64 +228,5 @@ async fn what_a_file_manages_is_changed_through_the_file_only() {
         assert!(answer.text.contains("pong.yaml"), "{answer:?}");
     }
     assert_eq!(host.get("/scheduler/pong").await["version"], "v1.0");
-    host.stop().await;
-}
-
-fn decision(n: i64) -> Decision {
-    let wanted = u32::try_from(n).unwrap();
-    Decision {
-        at: Timestamp::from_ms(START + n * 1_000),
-        actor: Actor::Loop,
-        cluster: "local".to_owned(),
-        version: Version::FIRST,
-        counts: Counts::default(),
-        ballots: Vec::new(),
-        winner: None,
-        clamps: Vec::new(),
-        before: wanted,
-        wanted: wanted + 1,
-        scaled: true,
-        mass_silence: false,
-        recovering: false,
-        plan: Vec::new(),
-        waits: Vec::new(),
-    }
-}
-
-fn encode(decision: &Decision) -> Vec<u8> {
-    record::encode_decision(&record::Record {
-        decision: decision.clone(),
-        engine: "test".to_owned(),
-        evidence: Vec::new(),
-    })
-}
-
-#[tokio::test]
-async fn decisions_come_newest_first_in_pages_that_go_on_from_next() {
-    let host = Host::with_pong().await;
-    let entries: Vec<Entry> = (0..5)
-        .map(|n| {
-            let decision = decision(n);
-            Entry::new(&pong(), &decision, encode(&decision))
-        })
-        .collect();
-    host.api.store.append(&entries).await.unwrap();
-    let wanted = |page: &Value| -> Vec<u64> {
-        let decisions = page["decisions"].as_array().unwrap().iter();
-        decisions
-            .map(|decision| decision["wanted"].as_u64().unwrap())
-            .collect()
-    };
-    let mut seen = Vec::new();
-    let mut path = "/scheduler/pong/decisions?limit=2".to_owned();
-    loop {
-        let page = host.get(&path).await;
-        seen.push(wanted(&page));
-        match page["next"].as_str() {
-            Some(next) => path = format!("/scheduler/pong/decisions?limit=2&cursor={next}"),
-            None => break,
-        }
-    }
-    assert_eq!(seen, [vec![5, 4], vec![3, 2], vec![1]]);
     host.stop().await;
 }

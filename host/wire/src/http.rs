@@ -293,6 +293,68 @@ pub struct Decisions {
     pub next: Option<String>,
 }
 
+/// The answer to an event.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EventAnswer {
+    /// Always true.
+    pub success: bool,
+    /// What forwarders answered; empty while there are none.
+    pub message: String,
+}
+
+/// A page of events, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Events {
+    /// Events.
+    pub events: Vec<EventBody>,
+    /// Ask for `?cursor=` this for older ones; absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventBody {
+    /// What it is called.
+    pub name: String,
+    /// Of which scheduler.
+    pub scheduler_name: String,
+    /// When it was told. RFC 3339.
+    pub created_at: String,
+    /// More about it.
+    #[serde(default)]
+    pub metadata: serde_json::Value,
+    /// To what it happened: `room`, `player` or `scheduler`.
+    #[serde(default)]
+    pub kind: String,
+    /// In which room, if in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room_id: Option<String>,
+    /// When it happened, by the clock of the room that told it. RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<String>,
+}
+
+/// What is remembered of a scheduler's recent past, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WindowBody {
+    /// Room counts.
+    pub samples: Vec<SampleBody>,
+    /// Other metrics by name: pairs of a time in RFC 3339 and a value.
+    pub series: BTreeMap<String, Vec<(String, f64)>>,
+}
+
+/// The rooms at one point in time; they hold until the next one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SampleBody {
+    /// RFC 3339.
+    pub at: String,
+    /// What there was.
+    #[serde(flatten)]
+    pub counts: crate::view::CountsView,
+}
+
 /// All policies.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Policies {

@@ -163,7 +163,27 @@ pub fn rfc3339(at: Timestamp) -> String {
     }
 }
 
-fn counts(counts: &Counts) -> CountsView {
+/// Reads a time as clients give it: RFC 3339 in UTC, or seconds or milliseconds since 1970.
+pub fn time(text: &str) -> Option<Timestamp> {
+    /// Above it are milliseconds: as seconds it is after the year 5000.
+    const SECONDS_LIMIT: i64 = 100_000_000_000;
+    if let Ok(number) = text.parse::<i64>() {
+        let ms = if number < SECONDS_LIMIT {
+            number.checked_mul(1_000)?
+        } else {
+            number
+        };
+        return (number >= 0).then(|| Timestamp::from_ms(ms));
+    }
+    let since_epoch = humantime::parse_rfc3339(text)
+        .ok()?
+        .duration_since(std::time::UNIX_EPOCH);
+    let ms = i64::try_from(since_epoch.ok()?.as_millis()).ok()?;
+    Some(Timestamp::from_ms(ms))
+}
+
+/// Rooms by state, as they are shown.
+pub fn counts(counts: &Counts) -> CountsView {
     let Counts {
         starting,
         ready,
@@ -184,7 +204,8 @@ fn counts(counts: &Counts) -> CountsView {
     }
 }
 
-fn actor(actor: &Actor) -> &'static str {
+/// The word for who made a decision.
+pub fn actor(actor: &Actor) -> &'static str {
     match actor {
         Actor::Loop => "loop",
         Actor::Manual => "manual",
@@ -256,6 +277,24 @@ fn vote(ballot: &Ballot) -> VoteView {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_as_they_are_written_and_as_numbers() {
+        for (text, ms) in [
+            ("2023-11-14T22:13:20.123Z", Some(1_700_000_000_123)),
+            ("2023-11-14T22:13:20Z", Some(1_700_000_000_000)),
+            ("1700000000", Some(1_700_000_000_000)),
+            ("1700000000123", Some(1_700_000_000_123)),
+            ("0", Some(0)),
+            ("-1", None),
+            ("", None),
+            ("yesterday", None),
+            ("2023-11-14", None),
+            ("2023-11-14T22:13:20+02:00", None),
+        ] {
+            assert_eq!(time(text).map(Timestamp::ms), ms, "{text}");
+        }
+    }
 
     #[test]
     fn times_are_written_for_every_number() {

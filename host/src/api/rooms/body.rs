@@ -18,18 +18,7 @@ const MATCHES_LIMIT: u64 = 10_000;
 
 /// Reads a call's body.
 pub(super) fn read(bytes: &[u8]) -> Result<Report, Problem> {
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(invalid(&[
-            "the body is empty; expected {\"status\": …, \"timestamp\": …}".to_owned(),
-        ]));
-    }
-    let value: Value = serde_json::from_slice(bytes)
-        .map_err(|error| invalid(&[format!("the body is not JSON: {error}")]))?;
-    let Value::Object(fields) = value else {
-        return Err(invalid(&[
-            "the body is not an object; expected {\"status\": …, \"timestamp\": …}".to_owned(),
-        ]));
-    };
+    let fields = object(bytes, "{\"status\": …, \"timestamp\": …}").map_err(|problem| invalid(&[problem]))?;
     let mut problems = Vec::new();
     let mut keep = |found: Result<(), String>| problems.extend(found.err());
     let mut report = Report {
@@ -47,6 +36,18 @@ pub(super) fn read(bytes: &[u8]) -> Result<Report, Problem> {
     match problems.is_empty() {
         true => Ok(report),
         false => Err(invalid(&problems)),
+    }
+}
+
+/// The fields of a body; `form` shows what is expected.
+pub(super) fn object(bytes: &[u8], form: &str) -> Result<Map<String, Value>, String> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(format!("the body is empty; expected {form}"));
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(format!("the body is not an object; expected {form}")),
+        Err(error) => Err(format!("the body is not JSON: {error}")),
     }
 }
 
@@ -76,7 +77,7 @@ fn status(fields: &Map<String, Value>) -> Result<Reported, String> {
 }
 
 /// Seconds or milliseconds since the epoch, whole or fractional.
-fn timestamp(fields: &Map<String, Value>) -> Result<Timestamp, String> {
+pub(super) fn timestamp(fields: &Map<String, Value>) -> Result<Timestamp, String> {
     const EXPECTED: &str = "expected seconds or milliseconds since 1970, greater than 0";
     let number = match fields.get("timestamp") {
         None => return Err(format!("`timestamp` is missing; {EXPECTED}")),
@@ -96,7 +97,8 @@ fn timestamp(fields: &Map<String, Value>) -> Result<Timestamp, String> {
     Ok(Timestamp::from_ms(ms as i64))
 }
 
-fn metadata(fields: &Map<String, Value>) -> Result<Option<String>, String> {
+/// JSON text of the object; `None` when it is not given.
+pub(super) fn metadata(fields: &Map<String, Value>) -> Result<Option<String>, String> {
     match fields.get("metadata") {
         None | Some(Value::Null) => Ok(None),
         Some(value @ Value::Object(_)) => Ok(Some(value.to_string())),

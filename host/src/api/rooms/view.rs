@@ -46,6 +46,11 @@ pub(in crate::api) async fn look<'a>(api: &Api, entry: &'a Entry) -> Result<Look
 }
 
 impl Look<'_> {
+    /// The word for how well a room is.
+    pub(in crate::api) fn health(&self, room: &Room) -> &'static str {
+        health(self.watch.health(room))
+    }
+
     /// A room's body.
     pub(in crate::api) fn body(&self, room: &Room) -> RoomBody {
         let metadata = serde_json::from_str(&room.metadata).unwrap_or_default();
@@ -55,7 +60,7 @@ impl Look<'_> {
             room_id: room.id.to_string(),
             status: room.status().as_str().to_owned(),
             state: room.state().to_owned(),
-            health: health(self.watch.health(room)).to_owned(),
+            health: self.health(room).to_owned(),
             created_at: rfc3339(room.created_at()),
             last_ping_at: room.reports.life_at.map(rfc3339),
             last_ping_metadata: metadata,

@@ -1,4 +1,4 @@
-//! How old and how large the journal and the recorded samples may get, and what went for it.
+//! How old and how large the journal, the recorded samples and the events may get, and what went for it.
 
 use maestro_core::time::{Span, Timestamp};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func};
@@ -7,7 +7,7 @@ use sea_orm::{
     QueryFilter, QueryOrder, QuerySelect,
 };
 
-use crate::store::entity::{decision, dropped, segment};
+use crate::store::entity::{decision, dropped, event, segment};
 use crate::store::{Error, Store, column, failed, number, unreadable};
 
 /// Rows that go at once when the size is over its budget.
@@ -15,6 +15,9 @@ const CHUNK: u64 = 500;
 
 /// What a row takes beside its bytes: keys, times and indexes, rounded up.
 const ROW_BYTES: u64 = 128;
+
+/// Events get this part of the journal's size beside it: rooms that say much must not push decisions out.
+const EVENTS_PART: u64 = 4;
 
 /// Notes of what was dropped are joined within this time and kept for ninety times as long.
 const NOTE: Span = Span::from_secs(86_400);
@@ -24,7 +27,7 @@ const NOTE: Span = Span::from_secs(86_400);
 pub struct Budget {
     /// What ended longer ago goes.
     pub age: Span,
-    /// While there are more bytes, the oldest rows go.
+    /// While there are more bytes, the oldest rows go. Events have a quarter of it of their own.
     pub bytes: u64,
 }
 
@@ -45,6 +48,8 @@ pub enum Table {
     Journal,
     /// Recorded samples.
     Samples,
+    /// What rooms, players and people did.
+    Events,
 }
 
 /// Why something was dropped.
@@ -81,19 +86,16 @@ impl Store {
         const WHAT: &str = "trim the journal";
         let mut all = Vec::new();
         let transaction = self.begin(WHAT).await?;
-        for table in [Table::Journal, Table::Samples] {
+        for table in [Table::Journal, Table::Samples, Table::Events] {
             let gone = table.drop_before(&transaction, now - budget.age).await?;
             all.extend(gone.filter(|gone| gone.records > 0));
         }
         transaction.commit().await.map_err(failed(WHAT))?;
         while let Some(gone) = self.drop_oldest(budget.bytes).await? {
-            match all
-                .iter_mut()
-                .find(|known| known.table == gone.table && known.reason == gone.reason)
-            {
-                Some(known) => join(known, &gone),
-                None => all.push(gone),
-            }
+            add(&mut all, gone);
+        }
+        while let Some(gone) = self.drop_oldest_events(budget.bytes / EVENTS_PART).await? {
+            add(&mut all, gone);
         }
         for gone in &all {
             self.note_dropped(gone, now).await?;
@@ -178,6 +180,34 @@ impl Store {
         transaction.commit().await.map_err(failed(WHAT))?;
         Ok(gone)
     }
+
+    /// Drops the oldest events, if all are over `bytes`.
+    async fn drop_oldest_events(&self, bytes: u64) -> Result<Option<Dropped>, Error> {
+        const WHAT: &str = "trim the events";
+        let transaction = self.begin(WHAT).await?;
+        let excess = Table::Events
+            .size(&transaction)
+            .await?
+            .bytes
+            .saturating_sub(bytes);
+        if excess == 0 {
+            return Ok(None);
+        }
+        let gone = Table::Events.drop_chunk(&transaction, excess, None).await?;
+        transaction.commit().await.map_err(failed(WHAT))?;
+        Ok(gone)
+    }
+}
+
+/// Adds up what went from the same table for the same reason.
+fn add(all: &mut Vec<Dropped>, gone: Dropped) {
+    match all
+        .iter_mut()
+        .find(|known| known.table == gone.table && known.reason == gone.reason)
+    {
+        Some(known) => join(known, &gone),
+        None => all.push(gone),
+    }
 }
 
 /// How much a table holds.
@@ -194,7 +224,7 @@ struct Sum {
     until: Option<i64>,
 }
 
-/// The same statement on either table: they share the names of these columns.
+/// The same statement on any table: they share the names of these columns.
 macro_rules! on {
     ($table:expr, $entity:ident => $body:expr) => {
         match $table {
@@ -206,6 +236,10 @@ macro_rules! on {
                 use segment as $entity;
                 $body
             }
+            Table::Events => {
+                use event as $entity;
+                $body
+            }
         }
     };
 }
@@ -215,6 +249,7 @@ impl Table {
         match self {
             Self::Journal => "journal",
             Self::Samples => "samples",
+            Self::Events => "events",
         }
     }
 
@@ -343,6 +378,7 @@ fn parse(row: dropped::Model) -> Result<Dropped, Error> {
         table: match row.what.as_str() {
             "journal" => Table::Journal,
             "samples" => Table::Samples,
+            "events" => Table::Events,
             other => return Err(unreadable("a gap", other)),
         },
         reason: match row.reason.as_str() {

@@ -1,0 +1,95 @@
+//! What happened to a scheduler, its rooms and its players, newest first: in pages that go on from a cursor, and in the
+//! older system's, which are counted.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use maestro_wire::http::{EventBody, Events};
+use maestro_wire::view::rfc3339;
+use serde::Deserialize;
+
+use super::Api;
+use super::extract::{Path, Query};
+use super::parameter::{Between, List, between, invalid, number, one_of};
+use super::problem::Problem;
+use super::rooms::room_id;
+use crate::store::events::{Event, Kind, Part};
+
+/// Events on a counted page, as the older system had it.
+const COUNTED: usize = 30;
+
+/// Counted pages end here: what lies further back is reached by cursors, or by time.
+const PAGES: usize = 1_000;
+
+/// Which events.
+#[derive(Debug, Deserialize)]
+pub(super) struct Which {
+    page: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    room: Option<String>,
+    kind: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// A page of events; with `page`, an array.
+pub(super) async fn list(
+    State(api): State<Api>,
+    Path(scheduler): Path<String>,
+    Query(which): Query<Which>,
+) -> Result<Response, Problem> {
+    let entry = api.scheduler(&scheduler).await?;
+    let name = &entry.scheduler.name;
+    let Between { since, until } = between(which.since.as_deref(), which.until.as_deref())?;
+    let room = which.room.as_deref().map(|room| room_id(&entry, room));
+    let mut part = Part {
+        since,
+        until,
+        room: room.transpose()?,
+        kind: which.kind.as_deref().map(parse_kind).transpose()?,
+        ..Part::default()
+    };
+    if let Some(page) = which.page.as_deref() {
+        if which.cursor.is_some() || which.limit.is_some() {
+            return Err(invalid(
+                "`page` counts pages of 30; it takes neither `cursor` nor `limit`".to_owned(),
+            ));
+        }
+        let page = number("page", Some(page), 1, PAGES)?;
+        part.skipped = ((page - 1) * COUNTED) as u64;
+        let rows = api.store.events(name, &part, COUNTED as u64).await?;
+        let bodies: Vec<EventBody> = rows.into_iter().map(|(_, event)| body(event)).collect();
+        return Ok(Json(bodies).into_response());
+    }
+    let limit = number("limit", which.limit.as_deref(), 30, 200)?;
+    let cursor = which.cursor.as_deref();
+    part.before = cursor.map(|cursor| List::Events.row(cursor)).transpose()?;
+    // One more than is shown says whether there are more.
+    let mut rows = api.store.events(name, &part, limit as u64 + 1).await?;
+    let is_last = rows.len() <= limit;
+    rows.truncate(limit);
+    let last = rows.last().map(|(id, _)| *id).filter(|_| !is_last);
+    Ok(Json(Events {
+        next: last.map(|id| List::Events.cursor(id)),
+        events: rows.into_iter().map(|(_, event)| body(event)).collect(),
+    })
+    .into_response())
+}
+
+fn parse_kind(text: &str) -> Result<Kind, Problem> {
+    let found = Kind::ALL.into_iter().find(|kind| kind.as_str() == text);
+    found.ok_or_else(|| one_of("kind", text, &Kind::ALL.map(Kind::as_str)))
+}
+
+fn body(event: Event) -> EventBody {
+    EventBody {
+        name: event.name,
+        scheduler_name: event.scheduler.to_string(),
+        created_at: rfc3339(event.at),
+        metadata: serde_json::from_str(&event.metadata).unwrap_or_default(),
+        kind: event.kind.as_str().to_owned(),
+        room_id: event.room.map(|room| room.to_string()),
+        sent_at: event.sent_at.map(rfc3339),
+    }
+}

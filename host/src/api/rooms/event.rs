@@ -1,0 +1,125 @@
+//! What rooms tell of themselves and of their players. The store keeps it; nothing is decided on it.
+
+use maestro_core::time::Timestamp;
+use maestro_wire::http::EventAnswer;
+use serde_json::{Map, Value};
+
+use super::body::{metadata, object, timestamp};
+use super::*;
+use crate::api::parameter::wrong_word;
+use crate::store::events::{Event, Kind as EventKind};
+
+/// The longest name of an event.
+const NAME_LIMIT: usize = 100;
+
+/// `POST …/roomevent`: anything with a name.
+pub(in crate::api) async fn of_room(
+    api: State<Api>,
+    path: Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<EventAnswer>, Problem> {
+    keep(EventKind::Room, api, path, (headers, body)).await
+}
+
+/// `POST …/playerevent`: a player came or went.
+pub(in crate::api) async fn of_player(
+    api: State<Api>,
+    path: Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<EventAnswer>, Problem> {
+    keep(EventKind::Player, api, path, (headers, body)).await
+}
+
+async fn keep(
+    kind: EventKind,
+    State(api): State<Api>,
+    Path((scheduler, room)): Path<(String, String)>,
+    (headers, body): (HeaderMap, Body),
+) -> Result<Json<EventAnswer>, Problem> {
+    let entry = api.scheduler(&scheduler).await?;
+    let name = &entry.scheduler.name;
+    let id = room_id(&entry, &room)?;
+    let is_authentic = api.key.check(&headers, name, &id)?;
+    if !is_authentic {
+        // Anybody may make up a name, and each has a bucket: without this, the store would take them all.
+        known_room(&api, &entry, &room).await?;
+    }
+    api.limits
+        .take_event(name, &id, Instant::now())
+        .map_err(Problem::too_many_events)?;
+    let told = read(kind, &read_body(body, CALL_LIMIT).await?)?;
+    let event = Event {
+        scheduler: name.clone(),
+        room: Some(id),
+        kind,
+        name: told.name,
+        at: (api.wall)(),
+        sent_at: Some(told.sent_at),
+        metadata: told.metadata,
+    };
+    api.store.append_event(&event).await?;
+    Ok(Json(EventAnswer {
+        success: true,
+        message: String::new(),
+    }))
+}
+
+/// What a room told.
+struct Told {
+    name: String,
+    sent_at: Timestamp,
+    metadata: String,
+}
+
+fn read(kind: EventKind, bytes: &[u8]) -> Result<Told, Problem> {
+    let invalid = |problems: Vec<String>| Problem::new(Kind::Invalid, "invalid event", problems.join("; "));
+    let fields =
+        object(bytes, "{\"event\": …, \"timestamp\": …}").map_err(|problem| invalid(vec![problem]))?;
+    match (event(kind, &fields), timestamp(&fields), more(kind, &fields)) {
+        (Ok(name), Ok(sent_at), Ok(metadata)) => Ok(Told {
+            name,
+            sent_at,
+            metadata,
+        }),
+        (name, sent_at, metadata) => {
+            let problems = [name.err(), sent_at.err(), metadata.err()];
+            Err(invalid(problems.into_iter().flatten().collect()))
+        }
+    }
+}
+
+fn event(kind: EventKind, fields: &Map<String, Value>) -> Result<String, String> {
+    /// The older system's two.
+    const OF_PLAYERS: [&str; 2] = ["playerJoin", "playerLeft"];
+    let expected = match kind {
+        EventKind::Player => format!("expected one of {}", OF_PLAYERS.join(", ")),
+        EventKind::Room | EventKind::Scheduler => format!("expected a text of 1 to {NAME_LIMIT} bytes"),
+    };
+    let name = match fields.get("event") {
+        None => return Err(format!("`event` is missing; {expected}")),
+        Some(Value::String(name)) => name,
+        Some(_) => return Err(format!("`event` is not a text; {expected}")),
+    };
+    match kind {
+        EventKind::Player if OF_PLAYERS.contains(&name.as_str()) => Ok(name.clone()),
+        EventKind::Player => Err(wrong_word("event", name, &OF_PLAYERS)),
+        EventKind::Room | EventKind::Scheduler if (1..=NAME_LIMIT).contains(&name.len()) => Ok(name.clone()),
+        EventKind::Room | EventKind::Scheduler => Err(format!("`event` is {}; {expected}", quoted(name))),
+    }
+}
+
+/// Metadata; a player's may name the player, as a text.
+fn more(kind: EventKind, fields: &Map<String, Value>) -> Result<String, String> {
+    let text = metadata(fields)?.unwrap_or_else(|| "{}".to_owned());
+    let player = fields
+        .get("metadata")
+        .and_then(|metadata| metadata.get("playerId"));
+    match (kind, player) {
+        (EventKind::Player, Some(player)) if !player.is_string() => {
+            Err("`metadata.playerId` is not a text".to_owned())
+        }
+        _ => Ok(text),
+    }
+}
