@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::http::Response;
 
+use crate::terminal::Busy;
+
 /// The greatest answer that is read. A room's log or a page of decisions stays far below it.
 const ANSWER_LIMIT: u64 = 64 * 1024 * 1024;
 
@@ -34,7 +36,7 @@ pub(crate) enum Error {
     },
     /// Nobody answered.
     #[error(
-        "Maestro can't be reached at {url}\n  is it running? start one with `maestro dev`, or name another with --url or MAESTRO_URL"
+        "Maestro can't be reached at {url}\n  is it running? start one with `maestro dev`, or name another with --url, MAESTRO_URL or `maestro-cli context`"
     )]
     Unreachable {
         /// Where.
@@ -89,6 +91,13 @@ fn refusal(body: &ErrorBody) -> String {
     }
 }
 
+impl Error {
+    /// Whether Maestro answered that there is no such thing.
+    pub(crate) fn is_unknown(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
+    }
+}
+
 impl Client {
     /// A client of the Maestro at `url`.
     pub(crate) fn new(url: &str) -> Result<Self, Error> {
@@ -111,6 +120,7 @@ impl Client {
     /// Gets a JSON body.
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         let url = self.at(path);
+        let _busy = self.busy();
         let answer = self.agent.get(&url).header("accept", "application/json").call();
         self.json(url, answer)
     }
@@ -118,6 +128,7 @@ impl Client {
     /// Gets a text body.
     pub(crate) fn get_text(&self, path: &str) -> Result<String, Error> {
         let url = self.at(path);
+        let _busy = self.busy();
         let answer = self.agent.get(&url).call();
         self.text(url, answer)
     }
@@ -125,6 +136,7 @@ impl Client {
     /// Posts a body.
     pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, kind: &str, body: &[u8]) -> Result<T, Error> {
         let url = self.at(path);
+        let _busy = self.busy();
         let answer = self.agent.post(&url).content_type(kind).send(body);
         self.json(url, answer)
     }
@@ -132,6 +144,7 @@ impl Client {
     /// Puts a body.
     pub(crate) fn put<T: DeserializeOwned>(&self, path: &str, kind: &str, body: &[u8]) -> Result<T, Error> {
         let url = self.at(path);
+        let _busy = self.busy();
         let answer = self.agent.put(&url).content_type(kind).send(body);
         self.json(url, answer)
     }
@@ -139,8 +152,13 @@ impl Client {
     /// Deletes.
     pub(crate) fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         let url = self.at(path);
+        let _busy = self.busy();
         let answer = self.agent.delete(&url).call();
         self.json(url, answer)
+    }
+
+    fn busy(&self) -> Busy {
+        Busy::start(format!("waiting for {}", self.url))
     }
 
     fn at(&self, path: &str) -> String {

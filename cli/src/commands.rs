@@ -7,12 +7,20 @@ use clap::{CommandFactory, Parser};
 
 use crate::args::{Cli, Policy, Verb};
 use crate::client::{Client, Error};
+use crate::context;
 use crate::output;
+use crate::terminal::{Paint, Tint};
 
+mod documents;
+mod apply;
 mod schedulers;
+mod wait;
+mod watch;
 mod rooms;
+mod logs;
 mod explain;
 mod policies;
+mod contexts;
 
 /// Refused or failed.
 const FAILED: u8 = 1;
@@ -23,6 +31,12 @@ const NOT_FOUND: u8 = 3;
 /// Maestro can't be reached, or it is not Maestro that answers.
 const UNREACHABLE: u8 = 4;
 
+/// `diff` found something.
+const DIFFERENT: u8 = 2;
+
+/// The content type of documents; JSON is YAML too.
+const YAML: &str = "application/yaml";
+
 /// Arguments that are well formed and make no sense.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -30,21 +44,47 @@ struct Usage(String);
 
 /// Reads the arguments, does what they say, and tells how it went.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
     match run(&cli) {
         Ok(code) => code,
-        Err(error) => complain(&error),
+        Err(error) => {
+            let code = complain(&error);
+            // Of `diff`, 2 says that something differs, and nothing else may say that.
+            match cli.verb {
+                Verb::Diff(_) => ExitCode::from(FAILED),
+                _ => code,
+            }
+        }
+    }
+}
+
+/// What clap says of arguments that it can't take; help is no misuse.
+fn misused(error: &clap::Error) -> ExitCode {
+    if error.print().is_err() {
+        // Nobody reads it.
+    }
+    let meant = Cli::command().ignore_errors(true).try_get_matches().ok();
+    let is_diff = meant.is_some_and(|meant| meant.subcommand_name() == Some("diff"));
+    match u8::try_from(error.exit_code()) {
+        Ok(USAGE) if is_diff => ExitCode::from(FAILED),
+        Ok(code) => ExitCode::from(code),
+        Err(_) => ExitCode::from(USAGE),
     }
 }
 
 /// Tells what went wrong; gives the exit code that says the same.
 fn complain(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {}", chain(error));
+    let word = Paint::for_stderr().text(Some(Tint::Bad), "error:");
+    eprintln!("{word} {}", chain(error));
     ExitCode::from(exit_code(error))
 }
 
 fn run(cli: &Cli) -> Result<ExitCode> {
-    // These two need no server.
+    let format = cli.output;
+    // These need no server, or look for one of their own.
     match &cli.verb {
         Verb::Completions { shell } => {
             let mut script = Vec::new();
@@ -53,27 +93,34 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         Verb::CompilePolicy { .. } => return Ok(maestro_engine::compile_child_main()),
+        Verb::Context(verb) => {
+            return contexts::run(format, verb, cli.url.as_deref()).map(|()| ExitCode::SUCCESS);
+        }
         _ => {}
     }
-    let client = Client::new(&cli.url)?;
-    let format = cli.output;
+    let client = Client::new(&context::url(cli.url.as_deref(), cli.context.as_deref())?)?;
     match &cli.verb {
+        Verb::Apply(apply) => return apply::apply(&client, format, apply),
+        Verb::Diff(files) => return apply::diff(&client, format, files),
         Verb::Create(files) => schedulers::create(&client, format, files)?,
         Verb::Update(files) => schedulers::update(&client, format, files)?,
         Verb::Get(get) => schedulers::get(&client, format, get)?,
         Verb::Status(name) => schedulers::status(&client, format, &name.scheduler)?,
+        Verb::Watch(name) => watch::watch(&client, format, &name.scheduler)?,
+        Verb::Top => watch::top(&client, format)?,
+        Verb::Wait(wait) => wait::wait(&client, format, wait)?,
         Verb::Scale(scale) => schedulers::scale(&client, format, scale)?,
         Verb::Delete(delete) => return schedulers::delete(&client, format, delete),
         Verb::Rooms(rooms) => rooms::list(&client, format, rooms)?,
         Verb::Room(room) => rooms::show(&client, format, room)?,
-        Verb::Logs(logs) => rooms::logs(&client, format, logs)?,
+        Verb::Logs(logs) => logs::logs(&client, format, logs)?,
         Verb::Explain(explain) => explain::explain(&client, format, explain)?,
         Verb::DeployPolicy(deploy) | Verb::Policy(Policy::Deploy(deploy)) => {
             policies::deploy(&client, format, &deploy.file)?;
         }
         Verb::Policies | Verb::Policy(Policy::List) => policies::list(&client, format)?,
         Verb::Policy(Policy::Get { name }) => policies::show(&client, format, name)?,
-        Verb::Completions { .. } | Verb::CompilePolicy { .. } => {}
+        Verb::Completions { .. } | Verb::CompilePolicy { .. } | Verb::Context(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -94,7 +141,11 @@ fn chain(error: &anyhow::Error) -> String {
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<Usage>() {
+    if error.is::<Usage>()
+        || error
+            .downcast_ref::<context::Error>()
+            .is_some_and(context::Error::is_usage)
+    {
         return USAGE;
     }
     match error.downcast_ref::<Error>() {

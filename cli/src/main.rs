@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 mod args;
+mod context;
 mod client;
+mod terminal;
 mod output;
 mod commands;
 

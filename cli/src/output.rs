@@ -4,10 +4,11 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::args::Format;
+use crate::terminal::{self, Paint, Tint};
 
 /// Writes to stdout; a reader that went away (`| head`) is no error.
 pub(crate) fn print(text: &str) -> Result<()> {
@@ -24,6 +25,16 @@ pub(crate) fn print(text: &str) -> Result<()> {
     }
 }
 
+/// Writes a line, an empty one too. A reader that went away ends the program: nobody is left to follow for.
+fn print_line(line: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        other => other.context("can't write to stdout"),
+    }
+}
+
 /// Prints `data` in the format asked for; `table` makes the text for people.
 pub(crate) fn show<T: Serialize>(format: Format, data: &T, table: impl FnOnce(&T) -> String) -> Result<()> {
     match format {
@@ -33,20 +44,58 @@ pub(crate) fn show<T: Serialize>(format: Format, data: &T, table: impl FnOnce(&T
     }
 }
 
+/// Prints one of many that come one by one: a line for people, a line of JSON, an entry of a YAML list.
+pub(crate) fn item<T: Serialize>(format: Format, data: &T, line: impl FnOnce(&T) -> String) -> Result<()> {
+    match format {
+        Format::Table => print_line(&line(data)),
+        Format::Json => print_line(&serde_json::to_string(data).context("can't write JSON")?),
+        Format::Yaml => print(&serde_saphyr::to_string(&[data]).context("can't write YAML")?),
+    }
+}
+
 /// A table that fits the terminal, without frames so that it can be cut and grepped.
 pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let columns = terminal::size().map(|(columns, _)| columns);
+    fitted(header, rows.into_iter().collect(), columns, Paint::for_stdout())
+}
+
+fn fitted(header: &[&str], rows: Vec<Vec<String>>, columns: Option<usize>, paint: Paint) -> String {
+    let header: Vec<String> = header.iter().map(|title| title.to_uppercase()).collect();
+    let length = |row: &Vec<String>, i: usize| row.get(i).map_or(0, |text| text.chars().count());
+    let all = || rows.iter().chain([&header]);
+    let widths: Vec<usize> = (0..header.len())
+        .map(|i| all().map(|row| length(row, i)).max().unwrap_or(0))
+        .collect();
+    let natural = widths.iter().sum::<usize>() + 2 * header.len().saturating_sub(1);
+    let is_narrow = columns.is_some_and(|columns| columns < natural);
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header.iter().map(|title| title.to_uppercase()));
-    for row in rows {
-        table.add_row(row);
+    if let Some(columns) = columns.filter(|_| is_narrow) {
+        table.set_width(u16::try_from(columns).unwrap_or(u16::MAX));
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row.into_iter().map(|text| cell(paint, text)));
+    }
+    for (i, column) in table.column_iter_mut().enumerate() {
+        // Air goes before words do.
+        column.set_padding((0, if is_narrow { 1 } else { 2 }));
+        // What a user types next is not broken, unless it alone fills the line.
+        if i == 0 && columns.is_none_or(|columns| widths[0] < columns / 2) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
     }
     table.trim_fmt()
+}
+
+/// States have colours; whatever else is in a table does not look like one.
+fn cell(paint: Paint, text: String) -> Cell {
+    match Tint::of_state(&text) {
+        Some(tint) if paint.is_on() => Cell::new(text).fg(tint.color()),
+        Some(_) | None => Cell::new(text),
+    }
 }
 
 /// How long ago an RFC 3339 time was, in one unit: `12s`, `4m`, `3h`, `2d`.
@@ -79,5 +128,40 @@ pub(crate) fn clock(time: &str) -> String {
             }
         }
         None => time.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Vec<Vec<String>> {
+        let row = |texts: [&str; 3]| texts.map(str::to_owned).to_vec();
+        vec![
+            row(["arena-00000001", "ready", ""]),
+            row([
+                "arena-00000002",
+                "failed",
+                "it ended with code 1 before it was ready",
+            ]),
+        ]
+    }
+
+    #[test]
+    fn a_table_is_as_wide_as_it_may_be() {
+        let header = ["room", "state", "reason"];
+        assert_eq!(
+            fitted(&header, rows(), None, Paint::off()),
+            "ROOM            STATE   REASON\n\
+             arena-00000001  ready\n\
+             arena-00000002  failed  it ended with code 1 before it was ready"
+        );
+        assert_eq!(
+            fitted(&header, rows(), Some(44), Paint::off()),
+            "ROOM           STATE  REASON\n\
+             arena-00000001 ready\n\
+             arena-00000002 failed it ended with code 1\n\
+             \x20                     before it was ready"
+        );
     }
 }

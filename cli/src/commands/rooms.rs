@@ -2,10 +2,9 @@
 
 use anyhow::Result;
 use maestro_wire::http::{PortBody, RoomBody};
-use serde::Serialize;
 
 use super::Usage;
-use crate::args::{Format, Logs, Room, Rooms, STATUSES};
+use crate::args::{Format, Room, Rooms, STATUSES};
 use crate::client::{Client, segment};
 use crate::output;
 
@@ -57,7 +56,8 @@ pub(super) fn list(client: &Client, format: Format, rooms: &Rooms) -> Result<()>
     })
 }
 
-fn pages(client: &Client, scheduler: &str, status: &str) -> Result<Vec<RoomBody>> {
+/// All rooms of a status; both names as segments of a path.
+pub(super) fn pages(client: &Client, scheduler: &str, status: &str) -> Result<Vec<RoomBody>> {
     /// The older route counts pages from 1 under the name `offset`.
     const PAGE: usize = 500;
     let mut found = Vec::new();
@@ -127,38 +127,8 @@ pub(super) fn show(client: &Client, format: Format, room: &Room) -> Result<()> {
     })
 }
 
-/// A room's output, for programs.
-#[derive(Debug, Serialize)]
-struct Output<'a> {
-    room: &'a str,
-    lines: Vec<&'a str>,
-}
-
-pub(super) fn logs(client: &Client, format: Format, logs: &Logs) -> Result<()> {
-    let (scheduler, room) = match logs.room.as_slice() {
-        [room] => (scheduler_of(room)?, room.as_str()),
-        [scheduler, room, ..] => (scheduler.as_str(), room.as_str()),
-        [] => return Err(Usage("name a room".to_owned()).into()),
-    };
-    let previous = if logs.previous { "&previous=true" } else { "" };
-    let path = format!(
-        "/scheduler/{}/rooms/{}/logs?lines={}{previous}",
-        segment(scheduler),
-        segment(room),
-        logs.lines
-    );
-    let text = client.get_text(&path)?;
-    if text.is_empty() && format == Format::Table {
-        let before = if logs.previous { " before that" } else { "" };
-        eprintln!("{room} wrote nothing{before}");
-        return Ok(());
-    }
-    let lines = text.lines().collect();
-    output::show(format, &Output { room, lines }, |_| text.clone())
-}
-
 /// A room's name holds its scheduler's.
-fn scheduler_of(room: &str) -> Result<&str> {
+pub(super) fn scheduler_of(room: &str) -> Result<&str> {
     match room.rsplit_once('-') {
         Some((scheduler, suffix)) if suffix.len() == 8 => Ok(scheduler),
         _ => Err(Usage(format!(

@@ -1,20 +1,18 @@
 //! Verbs about schedulers.
 
-use std::io::{self, BufRead, IsTerminal, Read, Write};
-use std::path::Path;
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use maestro_wire::document;
 use maestro_wire::http::{ConfigBody, Done, ScaleAnswer, ScaleRequest, SchedulerStatus, SchedulerSummary};
 use serde::Serialize;
 
-use super::{Usage, complain};
+use super::documents::texts;
+use super::{Usage, YAML, complain};
 use crate::args::{Delete, Files, Format, Get, Scale};
 use crate::client::{Client, Error, segment};
 use crate::output;
 
-const YAML: &str = "application/yaml";
 const JSON: &str = "application/json";
 
 /// What became of a change, for programs: one entry a file or name, so that the output is one list whatever was given.
@@ -30,9 +28,10 @@ pub(super) fn create(client: &Client, format: Format, files: &Files) -> Result<(
     for text in texts(files)? {
         let done: Result<Done, Error> = client.post("/scheduler", YAML, text.body.as_bytes());
         let done = keep(format, &outcomes, done)?;
-        warn(&text, &done);
+        text.warn(&done);
+        let names = text.names();
         if format == Format::Table {
-            output::print(&match text.names.as_slice() {
+            output::print(&match names.as_slice() {
                 [name] => format!("created {name}; see how it comes up: maestro-cli status {name}"),
                 names => format!(
                     "created {}; see how they come up: maestro-cli get",
@@ -41,7 +40,7 @@ pub(super) fn create(client: &Client, format: Format, files: &Files) -> Result<(
             })?;
         }
         outcomes.push(Outcome {
-            schedulers: text.names,
+            schedulers: names,
             done,
         });
     }
@@ -50,21 +49,21 @@ pub(super) fn create(client: &Client, format: Format, files: &Files) -> Result<(
 
 pub(super) fn update(client: &Client, format: Format, files: &Files) -> Result<()> {
     let texts = texts(files)?;
-    if let Some(text) = texts.iter().find(|text| text.names.len() != 1) {
-        let (source, count) = (&text.source, text.names.len());
+    if let Some(text) = texts.iter().find(|text| text.documents.len() != 1) {
+        let (source, count) = (&text.source, text.documents.len());
         bail!("{source}: update takes one scheduler a file; this one has {count}");
     }
     let mut outcomes = Vec::new();
     for text in texts {
-        let name = text.names.join("");
+        let name = text.names().join("");
         let path = format!("/scheduler/{}", segment(&name));
         let done = keep(format, &outcomes, client.put(&path, YAML, text.body.as_bytes()))?;
-        warn(&text, &done);
+        text.warn(&done);
         if format == Format::Table {
             output::print(&said(&name, &done, "it is up to date"))?;
         }
         outcomes.push(Outcome {
-            schedulers: text.names,
+            schedulers: vec![name],
             done,
         });
     }
@@ -164,24 +163,36 @@ fn config(client: &Client, format: Format, name: &str, version: Option<&str>) ->
 
 pub(super) fn status(client: &Client, format: Format, name: &str) -> Result<()> {
     let status: SchedulerStatus = client.get(&format!("/scheduler/{}", segment(name)))?;
-    output::show(format, &status, |s| {
-        let max = s.max.map_or_else(|| "none".to_owned(), |max| max.to_string());
-        let mut lines = vec![
-            format!("{name} {} of the game {}, {}", s.version, s.game, s.state),
-            format!(
-                "rooms   {} ready, {} occupied, {} creating, {} ending; wanted {} (min {}, max {max})",
-                s.rooms_at_ready,
-                s.rooms_at_occupied,
-                s.rooms_at_creating,
-                s.rooms_at_terminating,
-                s.wanted,
-                s.min,
-            ),
-        ];
-        lines.extend(s.last_decision.iter().map(|last| format!("last    {last}")));
-        lines.extend(s.waits.iter().map(|wait| format!("next    {wait}")));
-        lines.join("\n")
-    })
+    output::show(format, &status, |status| lines(status).join("\n"))
+}
+
+/// A status for people.
+pub(super) fn lines(status: &SchedulerStatus) -> Vec<String> {
+    let max = status
+        .max
+        .map_or_else(|| "none".to_owned(), |max| max.to_string());
+    let mut lines = vec![
+        format!(
+            "{} {} of the game {}, {}",
+            status.name, status.version, status.game, status.state
+        ),
+        format!("rooms   {} (min {}, max {max})", rooms(status), status.min),
+    ];
+    lines.extend(status.last_decision.iter().map(|last| format!("last    {last}")));
+    lines.extend(status.waits.iter().map(|wait| format!("next    {wait}")));
+    lines
+}
+
+/// Its rooms by state, and what is wanted.
+pub(super) fn rooms(status: &SchedulerStatus) -> String {
+    format!(
+        "{} ready, {} occupied, {} creating, {} ending; wanted {}",
+        status.rooms_at_ready,
+        status.rooms_at_occupied,
+        status.rooms_at_creating,
+        status.rooms_at_terminating,
+        status.wanted,
+    )
 }
 
 pub(super) fn scale(client: &Client, format: Format, scale: &Scale) -> Result<()> {
@@ -205,8 +216,18 @@ pub(super) fn scale(client: &Client, format: Format, scale: &Scale) -> Result<()
 
 /// Deletes each; one that is refused does not spare the others.
 pub(super) fn delete(client: &Client, format: Format, delete: &Delete) -> Result<ExitCode> {
-    if !delete.yes && io::stdin().is_terminal() && !confirms(delete)? {
-        bail!("nothing was deleted");
+    if !delete.yes {
+        if !io::stdin().is_terminal() {
+            let force = if delete.force { " --force" } else { "" };
+            let what = format!(
+                "there is no terminal to ask on; if you are sure: maestro-cli delete {}{force} --yes",
+                delete.schedulers.join(" ")
+            );
+            return Err(Usage(what).into());
+        }
+        if !confirms(delete)? {
+            bail!("nothing was deleted");
+        }
     }
     let query = if delete.force { "?force=true" } else { "" };
     let mut outcomes = Vec::new();
@@ -247,48 +268,4 @@ fn confirms(delete: &Delete) -> Result<bool> {
         .read_line(&mut answer)
         .context("can't read the answer")?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-/// A file's text and the schedulers in it.
-struct Text {
-    source: String,
-    body: String,
-    names: Vec<String>,
-}
-
-/// Reads every file before the first call, so that a bad one changes nothing.
-fn texts(files: &Files) -> Result<Vec<Text>> {
-    files
-        .files
-        .iter()
-        .chain(&files.file)
-        .map(|file| text(file))
-        .collect()
-}
-
-fn text(file: &Path) -> Result<Text> {
-    let source = file.display().to_string();
-    let body = match file == Path::new("-") {
-        true => {
-            let mut body = String::new();
-            io::stdin()
-                .read_to_string(&mut body)
-                .context("can't read stdin")?;
-            body
-        }
-        false => std::fs::read_to_string(file).with_context(|| format!("can't read {source}"))?,
-    };
-    let documents = document::read(&body)
-        .map_err(|problems| anyhow::anyhow!("{source} has problems\n{}", problems.show(&source, &body)))?;
-    let names: Vec<String> = documents.iter().map(|d| d.scheduler.name.to_string()).collect();
-    match names.is_empty() {
-        true => bail!("{source} holds no scheduler"),
-        false => Ok(Text { source, body, names }),
-    }
-}
-
-fn warn(text: &Text, done: &Done) {
-    for warning in &done.warnings {
-        eprintln!("warning: {}:{warning}", text.source);
-    }
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
 use rustix::process::Signal;
@@ -30,12 +30,26 @@ pub(crate) struct Ran {
 
 /// Runs the program against the Maestro at `url`.
 pub(crate) fn run(url: &str, arguments: &[&str]) -> Ran {
-    let output = Command::new(CLI)
-        .args(arguments)
-        .env("MAESTRO_URL", url)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    ended(command(url, arguments).stdin(Stdio::null()))
+}
+
+/// The same; `text` comes from stdin.
+pub(crate) fn run_with(url: &str, arguments: &[&str], text: &str) -> Ran {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), text).unwrap();
+    ended(command(url, arguments).stdin(fs::File::open(file.path()).unwrap()))
+}
+
+/// The program, about to run against the Maestro at `url`.
+pub(crate) fn command(url: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(CLI);
+    command.args(arguments).env("MAESTRO_URL", url);
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) fn ended(command: &mut Command) -> Ran {
+    let output = command.output().unwrap();
     Ran {
         code: output.status.code().unwrap(),
         out: String::from_utf8(output.stdout).unwrap(),
@@ -107,6 +121,56 @@ impl Drop for Dev {
         if !thread::panicking() {
             self.running.signal(Signal::TERM);
             eventually("maestro ends after SIGTERM", PATIENCE, || self.running.ended());
+        }
+    }
+}
+
+/// A verb that goes on until it is told to stop; killed when dropped.
+pub(crate) struct Following {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Following {
+    /// Starts it and reads along.
+    pub(crate) fn start(url: &str, arguments: &[&str]) -> Self {
+        let mut child = command(url, arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let seen = lines.clone();
+        thread::spawn(move || {
+            let lines = stdout.lines().map_while(Result::ok);
+            lines.for_each(|line| seen.lock().unwrap().push(line));
+        });
+        Self { child, lines }
+    }
+
+    /// What it printed so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// Its exit code, once it has ended.
+    pub(crate) fn code(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap().and_then(|status| status.code())
+    }
+
+    /// Waits until it printed a line with these words.
+    pub(crate) fn says(&self, words: &str) {
+        eventually(words, PATIENCE, || {
+            self.lines().iter().any(|line| line.contains(words)).then_some(())
+        });
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        if self.child.kill().is_ok() && self.child.wait().is_err() {
+            eprintln!("it was killed and nobody can tell how it ended");
         }
     }
 }

@@ -10,6 +10,10 @@
 #[path = "../../../host/tests/shared/running.rs"]
 mod running;
 mod beside;
+mod apply;
+mod contexts;
+mod follow;
+mod terminals;
 
 use std::process::{Command, Stdio};
 
@@ -17,7 +21,7 @@ use beside::{CLI, Dev, PATIENCE, eventually, run, stranger};
 use serde_json::Value;
 
 /// Two rooms at once, and no trigger that changes that.
-const ARENA: &str = "
+pub(crate) const ARENA: &str = "
 name: arena
 game: test
 image: none
@@ -66,7 +70,7 @@ fn schedulers_are_created_changed_and_deleted() {
     );
     assert!(dev.ok(&["get", "arena", "--version", "v1.0"]).contains("max: 6"));
 
-    let gone = dev.run(&["delete", "nobody", "odd", "-o", "yaml"]);
+    let gone = dev.run(&["delete", "nobody", "odd", "--yes", "-o", "yaml"]);
     assert_eq!(gone.code, 3, "one of them is unknown");
     assert!(
         gone.out.contains("- odd"),
@@ -213,7 +217,7 @@ fn what_is_refused_or_unknown_has_its_exit_code_and_a_sentence() {
         format!("{ARENA}---{}", ARENA.replace("arena", "other")),
     );
     let garbage = dev.file("garbage.wasm", "no wasm");
-    let cases: [(&[&str], i32, &str); 22] = [
+    let cases: [(&[&str], i32, &str); 30] = [
         (
             &["create", &bad],
             1,
@@ -245,7 +249,23 @@ fn what_is_refused_or_unknown_has_its_exit_code_and_a_sentence() {
         (&["scale", "idle"], 2, "--replicas"),
         (&["explain", "idel"], 3, "did you mean `idle`?"),
         (&["explain", "idle", "-n", "0"], 2, "1..=200"),
-        (&["delete", "idel"], 3, "did you mean `idle`?"),
+        (&["delete", "idel", "--yes"], 3, "did you mean `idle`?"),
+        (
+            &["delete", "idle", "--force"],
+            2,
+            "maestro-cli delete idle --force --yes",
+        ),
+        (&["watch", "idel"], 3, "did you mean `idle`?"),
+        (&["wait", "idel", "--for", "ready"], 3, "did you mean `idle`?"),
+        (&["wait", "idle"], 2, "--for <GOAL>"),
+        (
+            &["wait", "idle", "--for", "ready", "--timeout", "soon"],
+            2,
+            "expected number",
+        ),
+        (&["logs", "idle-00000000", "-f"], 3, "idle-00000000"),
+        (&["apply"], 2, "<FILE>"),
+        (&["apply", &bad], 1, "did you mean `image`?"),
         (&["policy", "get", "romo"], 3, "there is no policy `romo`"),
         (&["deploy-policy", &garbage], 1, "this is not WebAssembly"),
     ];
@@ -259,7 +279,9 @@ fn what_is_refused_or_unknown_has_its_exit_code_and_a_sentence() {
 
 #[test]
 fn without_a_maestro_each_verb_says_how_to_start_one() {
-    let verbs: [&[&str]; 8] = [
+    let verbs: [&[&str]; 10] = [
+        &["watch", "arena"],
+        &["top"],
         &["get"],
         &["status", "arena"],
         &["rooms", "arena"],

@@ -1,0 +1,76 @@
+//! Verbs that go on: what they print as things happen, and how they end.
+
+use super::ARENA;
+use super::beside::{Dev, Following, PATIENCE, eventually};
+
+#[test]
+fn a_scheduler_is_watched_until_it_is_gone() {
+    let dev = Dev::start(&[]);
+    dev.ok(&["create", &dev.file("arena.yaml", ARENA)]);
+    dev.ok(&["wait", "arena", "--for", "ready"]);
+    let mut watch = Following::start(dev.url(), &["watch", "arena"]);
+    let json = Following::start(dev.url(), &["watch", "arena", "-o", "json"]);
+    watch.says("2 ready, 0 occupied, 0 creating, 0 ending; wanted 2; ");
+    json.says("\"roomsAtReady\":2,");
+    dev.ok(&["scale", "arena", "-r", "3"]);
+    watch.says("3 ready, 0 occupied, 0 creating, 0 ending; wanted 3; ");
+    json.says("\"roomsAtReady\":3,");
+    dev.ok(&["delete", "arena", "--yes"]);
+    assert_eq!(
+        eventually("the end", PATIENCE, || watch.code()),
+        0,
+        "{:?}",
+        watch.lines()
+    );
+    let lines = watch.lines();
+    let bodies: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| Some(line.split_once("  ")?.1))
+        .collect();
+    assert!(
+        bodies.len() == lines.len() && bodies.windows(2).all(|pair| pair[0] != pair[1]),
+        "a line for each change: {lines:?}"
+    );
+}
+
+#[test]
+fn all_schedulers_are_told_once_where_nobody_looks() {
+    let dev = Dev::start(&[]);
+    dev.ok(&["create", &dev.file("arena.yaml", ARENA)]);
+    dev.ok(&["wait", "arena", "--for", "ready"]);
+    let top = dev.ok(&["top"]);
+    let lines: Vec<&str> = top.lines().collect();
+    assert_eq!(
+        lines[0],
+        "2 schedulers; 2 rooms ready, 0 occupied, 0 creating, 0 ending; 2 wanted"
+    );
+    assert!(
+        lines[1].starts_with("NAME ") && lines[2].starts_with("arena ") && lines[3].starts_with("idle "),
+        "{top}"
+    );
+    assert_eq!(dev.json(&["top"])[0]["roomsReady"], 2);
+}
+
+#[test]
+fn a_rooms_output_is_followed_line_by_line() {
+    let dev = Dev::start(&[]);
+    dev.ok(&["create", &dev.file("arena.yaml", ARENA)]);
+    dev.ok(&["wait", "arena", "--for", "ready"]);
+    let rooms = dev.json(&["rooms", "arena"]);
+    let room = rooms[0]["roomId"].as_str().unwrap();
+    let mut follow = Following::start(dev.url(), &["logs", room, "--follow"]);
+    let json = Following::start(dev.url(), &["logs", room, "-f", "--previous", "-o", "json"]);
+    follow.says(&format!("{room} is getting ready"));
+    json.says(&format!(
+        "{{\"room\":\"{room}\",\"line\":\"{room} is getting ready\"}}"
+    ));
+    dev.ok(&["delete", "arena", "--yes"]);
+    let code = eventually("the room is gone", PATIENCE, || follow.code());
+    let lines = follow.lines();
+    assert_eq!(code, 0, "{lines:?}");
+    let begins = lines
+        .iter()
+        .filter(|line| line.ends_with(" is getting ready"))
+        .count();
+    assert_eq!(begins, 1, "no line comes twice: {lines:?}");
+}
