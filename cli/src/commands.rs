@@ -19,6 +19,7 @@ mod watch;
 mod rooms;
 mod logs;
 mod explain;
+mod plot;
 mod policies;
 mod contexts;
 
@@ -114,7 +115,9 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Rooms(rooms) => rooms::list(&client, format, rooms)?,
         Verb::Room(room) => rooms::show(&client, format, room)?,
         Verb::Logs(logs) => logs::logs(&client, format, logs)?,
+        Verb::Explain(explain) if explain.plot => plot::draw(&client, format, explain)?,
         Verb::Explain(explain) => explain::explain(&client, format, explain)?,
+        Verb::Export(export) => plot::export(&client, format, export)?,
         Verb::DeployPolicy(deploy) | Verb::Policy(Policy::Deploy(deploy)) => {
             policies::deploy(&client, format, &deploy.file)?;
         }
