@@ -103,9 +103,18 @@ pub(crate) enum Verb {
     #[command(subcommand)]
     Context(ContextVerb),
     /// Print a completion script for a shell.
+    ///
+    /// With bash, zsh and fish it offers the schedulers, rooms, policies and contexts that there are.
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
+    },
+    /// Print the names that may come next; completion scripts ask for them.
+    #[command(name = "__names", hide = true)]
+    Names {
+        /// What was typed so far, without the program and without the word at hand.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
     },
     /// Compile a policy; Maestro's tools run themselves with this verb, within limits.
     #[command(hide = true)]

@@ -1,7 +1,9 @@
-//! Pictures of what was decided.
+//! Pictures of what was decided, and the names that a shell asks for.
+
+use std::process::{Command, Stdio};
 
 use super::ARENA;
-use super::beside::{Dev, PATIENCE, eventually};
+use super::beside::{CLI, Dev, PATIENCE, ended, eventually, run};
 
 #[test]
 fn decisions_are_drawn() {
@@ -40,4 +42,66 @@ fn decisions_are_drawn() {
         "{}",
         nowhere.err
     );
+}
+
+/// What bash offers after a line. The script is the one that the program prints.
+fn offered(url: &str, line: &str) -> Vec<String> {
+    let program = std::path::Path::new(CLI).parent().unwrap().display();
+    let script = format!(
+        "PATH={program}:$PATH; source <(maestro-cli completions bash)
+         COMP_LINE={line:?}; COMP_POINT=${{#COMP_LINE}}; read -ra COMP_WORDS <<< \"$COMP_LINE\"
+         [[ $COMP_LINE == *' ' ]] && COMP_WORDS+=('')
+         COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+         _maestro_cli_live maestro-cli \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"
+         printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    );
+    let mut bash = Command::new("bash");
+    let ran = ended(
+        bash.args(["-c", &script])
+            .env("MAESTRO_URL", url)
+            .stdin(Stdio::null()),
+    );
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{line}");
+    ran.out.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_shell_is_offered_the_names_there_are() {
+    let dev = Dev::start(&[]);
+    dev.ok(&["create", &dev.file("arena.yaml", ARENA)]);
+    dev.ok(&["wait", "arena", "--for", "ready"]);
+    let rooms = dev.json(&["rooms", "arena"]);
+    let mut rooms: Vec<&str> = rooms
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|room| room["roomId"].as_str())
+        .collect();
+    rooms.sort_unstable();
+    assert_eq!(offered(dev.url(), "maestro-cli status "), ["arena", "idle"]);
+    assert_eq!(offered(dev.url(), "maestro-cli -o json status a"), ["arena"]);
+    assert_eq!(offered(dev.url(), "maestro-cli delete arena "), ["idle"]);
+    assert_eq!(offered(dev.url(), "maestro-cli logs ar"), rooms);
+    assert_eq!(offered(dev.url(), "maestro-cli policy get me"), ["memory"]);
+    assert_eq!(offered(dev.url(), "maestro-cli comp"), ["completions"]);
+    assert_eq!(offered(dev.url(), "maestro-cli explain --pl"), ["--plot"]);
+    // Nobody is there to ask, and a key was pressed: no word about it.
+    let nobody = "http://127.0.0.1:1";
+    let ran = run(nobody, &["__names", "--", "status"]);
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "", ""));
+}
+
+#[test]
+fn scripts_know_no_hidden_verb() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = run("", &["completions", shell]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let asks = ran.out.matches("__names").count();
+        assert_eq!(
+            asks,
+            usize::from(["bash", "zsh", "fish"].contains(&shell)),
+            "{shell}"
+        );
+        assert!(!ran.out.contains("compile-policy"), "{shell}");
+    }
 }
