@@ -10,7 +10,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub(crate) use contexts::ContextVerb;
 pub(crate) use policies::{DeployPolicy, Policy};
 pub(crate) use rooms::{Logs, Room, Rooms, STATUSES};
-pub(crate) use schedulers::{Apply, Delete, Explain, Files, Get, Goal, Name, Scale, Wait};
+pub(crate) use schedulers::{
+    Apply, Delete, Explain, Export, Files, Get, Goal, LAST_LIMIT, Name, Scale, Wait,
+};
 
 /// Talks to a running Maestro.
 #[derive(Debug, Parser)]
@@ -86,6 +88,8 @@ pub(crate) enum Verb {
     Delete(Delete),
     /// Tell why there are as many rooms as there are.
     Explain(Explain),
+    /// Write what `explain --plot` draws to a file.
+    Export(Export),
     /// Deploy a policy: a component, or the module that `cargo build` leaves.
     DeployPolicy(DeployPolicy),
     /// Deploy, list and show policies.
@@ -99,9 +103,18 @@ pub(crate) enum Verb {
     #[command(subcommand)]
     Context(ContextVerb),
     /// Print a completion script for a shell.
+    ///
+    /// With bash, zsh and fish it offers the schedulers, rooms, policies and contexts that there are.
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
+    },
+    /// Print the names that may come next; completion scripts ask for them.
+    #[command(name = "__names", hide = true)]
+    Names {
+        /// What was typed so far, without the program and without the word at hand.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
     },
     /// Compile a policy; Maestro's tools run themselves with this verb, within limits.
     #[command(hide = true)]

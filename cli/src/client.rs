@@ -101,13 +101,18 @@ impl Error {
 impl Client {
     /// A client of the Maestro at `url`.
     pub(crate) fn new(url: &str) -> Result<Self, Error> {
+        Self::with_timeout(url, CALL_TIMEOUT)
+    }
+
+    /// The same with little patience.
+    pub(crate) fn with_timeout(url: &str, timeout: Duration) -> Result<Self, Error> {
         let url = url.trim_end_matches('/');
         if !url.starts_with("http://") && !url.starts_with("https://") {
             return Err(Error::Url { url: url.to_owned() });
         }
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(CALL_TIMEOUT))
+            .timeout_global(Some(timeout))
             .timeout_connect(Some(Duration::from_secs(5)))
             .user_agent(concat!("maestro-cli/", env!("CARGO_PKG_VERSION")))
             .build();

@@ -8,7 +8,6 @@ use clap::{CommandFactory, Parser};
 use crate::args::{Cli, Policy, Verb};
 use crate::client::{Client, Error};
 use crate::context;
-use crate::output;
 use crate::terminal::{Paint, Tint};
 
 mod documents;
@@ -19,8 +18,10 @@ mod watch;
 mod rooms;
 mod logs;
 mod explain;
+mod plot;
 mod policies;
 mod contexts;
+mod complete;
 
 /// Refused or failed.
 const FAILED: u8 = 1;
@@ -86,12 +87,8 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     let format = cli.output;
     // These need no server, or look for one of their own.
     match &cli.verb {
-        Verb::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "maestro-cli", &mut script);
-            output::print(&String::from_utf8_lossy(&script))?;
-            return Ok(ExitCode::SUCCESS);
-        }
+        Verb::Completions { shell } => return complete::script(*shell).map(|()| ExitCode::SUCCESS),
+        Verb::Names { words } => return complete::names(words).map(|()| ExitCode::SUCCESS),
         Verb::CompilePolicy { .. } => return Ok(maestro_engine::compile_child_main()),
         Verb::Context(verb) => {
             return contexts::run(format, verb, cli.url.as_deref()).map(|()| ExitCode::SUCCESS);
@@ -114,13 +111,15 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Rooms(rooms) => rooms::list(&client, format, rooms)?,
         Verb::Room(room) => rooms::show(&client, format, room)?,
         Verb::Logs(logs) => logs::logs(&client, format, logs)?,
+        Verb::Explain(explain) if explain.plot => plot::draw(&client, format, explain)?,
         Verb::Explain(explain) => explain::explain(&client, format, explain)?,
+        Verb::Export(export) => plot::export(&client, format, export)?,
         Verb::DeployPolicy(deploy) | Verb::Policy(Policy::Deploy(deploy)) => {
             policies::deploy(&client, format, &deploy.file)?;
         }
         Verb::Policies | Verb::Policy(Policy::List) => policies::list(&client, format)?,
         Verb::Policy(Policy::Get { name }) => policies::show(&client, format, name)?,
-        Verb::Completions { .. } | Verb::CompilePolicy { .. } | Verb::Context(_) => {}
+        Verb::Completions { .. } | Verb::Names { .. } | Verb::CompilePolicy { .. } | Verb::Context(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }

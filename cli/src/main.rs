@@ -7,6 +7,8 @@ mod context;
 mod client;
 mod terminal;
 mod output;
+mod plot;
+mod svg;
 mod commands;
 
 fn main() -> ExitCode {

@@ -116,10 +116,30 @@ pub(crate) struct Explain {
     /// The scheduler.
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub scheduler: String,
-    /// How many decisions, newest last; at most 200.
-    #[arg(short = 'n', long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200))]
-    pub last: u32,
+    /// How many decisions, newest last; at most 200. One, or 200 with --plot.
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=LAST_LIMIT.into()))]
+    pub last: Option<u32>,
     /// Only decisions that changed what is wanted.
     #[arg(long)]
     pub changes: bool,
+    /// Draw occupied, ready and wanted over time.
+    #[arg(long)]
+    pub plot: bool,
+}
+
+/// Most decisions of one answer; what is drawn when nobody says how many.
+pub(crate) const LAST_LIMIT: u32 = 200;
+
+/// What to export.
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The scheduler.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub scheduler: String,
+    /// To this file as an SVG picture; `-` is stdout.
+    #[arg(long, required = true, value_name = "FILE")]
+    pub svg: PathBuf,
+    /// How many decisions; at most 200.
+    #[arg(short = 'n', long, default_value_t = LAST_LIMIT, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=LAST_LIMIT.into()))]
+    pub last: u32,
 }

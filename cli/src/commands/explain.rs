@@ -13,7 +13,7 @@ pub(super) fn explain(client: &Client, format: Format, explain: &Explain) -> Res
     let path = format!(
         "/scheduler/{}/decisions?limit={}{changes}",
         segment(&explain.scheduler),
-        explain.last
+        explain.last.unwrap_or(1)
     );
     let mut page: Decisions = client.get(&path)?;
     // The newest one is what a reader's eye should end on.

@@ -13,6 +13,7 @@ mod beside;
 mod apply;
 mod contexts;
 mod follow;
+mod pictures;
 mod terminals;
 
 use std::process::{Command, Stdio};
@@ -217,7 +218,7 @@ fn what_is_refused_or_unknown_has_its_exit_code_and_a_sentence() {
         format!("{ARENA}---{}", ARENA.replace("arena", "other")),
     );
     let garbage = dev.file("garbage.wasm", "no wasm");
-    let cases: [(&[&str], i32, &str); 30] = [
+    let cases: [(&[&str], i32, &str); 33] = [
         (
             &["create", &bad],
             1,
@@ -264,6 +265,9 @@ fn what_is_refused_or_unknown_has_its_exit_code_and_a_sentence() {
             "expected number",
         ),
         (&["logs", "idle-00000000", "-f"], 3, "idle-00000000"),
+        (&["explain", "idel", "--plot"], 3, "did you mean `idle`?"),
+        (&["export", "idel", "--svg", "-"], 3, "did you mean `idle`?"),
+        (&["export", "idle"], 2, "--svg <FILE>"),
         (&["apply"], 2, "<FILE>"),
         (&["apply", &bad], 1, "did you mean `image`?"),
         (&["policy", "get", "romo"], 3, "there is no policy `romo`"),
@@ -279,9 +283,10 @@ fn what_is_refused_or_unknown_has_its_exit_code_and_a_sentence() {
 
 #[test]
 fn without_a_maestro_each_verb_says_how_to_start_one() {
-    let verbs: [&[&str]; 10] = [
+    let verbs: [&[&str]; 11] = [
         &["watch", "arena"],
         &["top"],
+        &["explain", "arena", "--plot"],
         &["get"],
         &["status", "arena"],
         &["rooms", "arena"],
