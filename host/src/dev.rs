@@ -133,6 +133,7 @@ impl Session {
                 "rooms of the last run, if any survived, call {last} and are not heard here; start with --listen {last} to hear them"
             );
         }
+        sources.claim(&app.api).await?;
         sources.apply(&app.api).await;
         let is_simulated = dev.room.is_none() && dev.matches != Matches::None;
         let session = Self {

@@ -23,8 +23,8 @@ pub use clock::Clock;
 pub use maestro_core::room::Seen;
 pub use memory::Memory;
 
-/// One nudge stands for all changes within this time: whoever is woken waits this long before it reads, and loses
-/// none of them. Ten looks a second are more than any decision needs.
+/// The least time between two readings that nudges ask for: changes that come together are read together, and ten looks
+/// a second are more than any decision needs.
 pub const NUDGE_SPACING: Span = Span::from_ms(100);
 
 /// Most rooms that are kept of one scheduler. Five times the installation's default cap, so that surges, rooms that
@@ -97,8 +97,9 @@ pub trait Registry: Send + Sync {
     /// Removes everything of a scheduler, the lease too.
     async fn remove(&self, fence: &Fence) -> Result<(), Error>;
 
-    /// Wakes when a use, stage or intent of this scheduler changed by what others than its holder did; a hint, at
-    /// most one each [`NUDGE_SPACING`], that may be lost.
+    /// Wakes when a use, stage or intent of this scheduler changed by what others than its holder did; a hint that may
+    /// be lost, but not because another one came shortly before. Whoever is woken spaces its readings by
+    /// [`NUDGE_SPACING`].
     fn nudges(&self, scheduler: &SchedulerName) -> Arc<Notify>;
     /// Wakes this scheduler's holder.
     fn nudge(&self, scheduler: &SchedulerName);

@@ -150,8 +150,8 @@ pub fn because(clamp: &Clamp) -> String {
             format!("after the last change no rooms are taken away for another {left}")
         }
         Rule::Busy => match to {
-            1 => "1 room is in use and none of those is taken away".to_owned(),
-            _ => format!("{to} rooms are in use and none of those is taken away"),
+            1 => "1 room is in use, and never are fewer wanted".to_owned(),
+            _ => format!("{to} rooms are in use, and never are fewer wanted"),
         },
         Rule::Min => format!("the scheduler's minimum is {to}"),
         Rule::Max => format!("the scheduler's maximum is {to}"),

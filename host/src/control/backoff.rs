@@ -1,6 +1,6 @@
 //! Creation that keeps failing is tried less and less often, and says why.
 
-use maestro_core::room::Room;
+use maestro_core::room::{Phase, Room};
 use maestro_core::time::{Span, Timestamp};
 
 use super::Trouble;
@@ -10,6 +10,10 @@ const FIRST: Span = Span::from_secs(1);
 
 /// The longest pause: a mended image or a freed port is noticed within a minute.
 const LONGEST: Span = Span::from_secs(60);
+
+/// A room that nobody asked to go and that ran for less than this has failed, whatever it said: another one would end
+/// as soon, and the next.
+pub(super) const SHORT_LIFE: Span = Span::from_secs(10);
 
 /// Holds creation back after failures, each time twice as long.
 #[derive(Debug, Default)]
@@ -47,10 +51,14 @@ impl Backoff {
         self.failing = None;
     }
 
-    /// Ends the pauses once a room that was created after the last failure has reported.
-    pub(super) fn mend<'r>(&mut self, mut rooms: impl Iterator<Item = &'r Room>) {
+    /// Ends the pauses once a room that was created after the last failure has reported, and has run for a while.
+    pub(super) fn mend<'r>(&mut self, mut rooms: impl Iterator<Item = &'r Room>, now: Timestamp) {
         let Some(failing) = &self.failing else { return };
-        if rooms.any(|room| room.created_at() > failing.since && room.reports.last.is_some()) {
+        let is_well = |room: &Room| match room.phase {
+            Phase::Running { since } => room.reports.last.is_some() && now.since(since) >= SHORT_LIFE,
+            Phase::Unseen | Phase::Pending { .. } | Phase::Exited { .. } | Phase::Absent { .. } => false,
+        };
+        if rooms.any(|room| room.created_at() > failing.since && is_well(room)) {
             self.failing = None;
         }
     }

@@ -180,7 +180,9 @@ impl Control {
         // A deletion is tried again after a time, and one of the scheduler is forced after another.
         let is_idle = plan.actions.is_empty() && self.deletions.is_empty() && self.desired.deleting.is_none();
         if let Some(survey) = self.survey.as_mut().filter(|survey| survey.holds_at(at)) {
-            survey.idle_on = is_idle.then_some(ground);
+            // Where there are too many rooms, the next match that ends is what a plan waits for.
+            let is_enough = survey.counts.available() <= wanted;
+            survey.idle_on = (is_idle && is_enough).then_some(ground);
         }
         plan
     }

@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, TryStreamExt, stream};
 use maestro_core::names::{RoomId, SchedulerName, Version};
 use maestro_core::plan;
+use maestro_core::report::Reported;
 use maestro_core::room::{Intent, Origin, Phase, Room, Seen};
 use maestro_core::time::{Span, Timestamp};
 
 use super::Error;
+use super::backoff::SHORT_LIFE;
 use super::mirror::Mirror;
 use crate::cluster::{Cluster, Object};
 use crate::registry::{Fence, Registry};
@@ -191,7 +193,7 @@ fn compare(scheduler: &SchedulerName, objects: &[Object], mirror: &Mirror, begun
             findings.unknown.push((object.room.clone(), object.version));
         }
         if let Some(room) = known {
-            findings.stillborn.extend(stillborn(room, &object.phase));
+            findings.stillborn.extend(stillborn(room, &object.phase, begun));
         }
         findings.stuck.extend(stuck(object));
         let seen = Seen {
@@ -214,6 +216,7 @@ fn compare(scheduler: &SchedulerName, objects: &[Object], mirror: &Mirror, begun
             addresses: Vec::new(),
             ports: Vec::new(),
         };
+        findings.stillborn.extend(stillborn(room, &seen.phase, begun));
         findings.seen.push((room.id.clone(), seen));
     }
     findings
@@ -243,25 +246,48 @@ pub(super) fn is_successor(room: &Room, object: &Object) -> bool {
     has_ended && !is_stopping && !matches!(object.phase, Phase::Exited { .. } | Phase::Absent { .. })
 }
 
-/// A room that nobody asked to go and that ended before it ever reported: creation is what fails.
-fn stillborn(room: &Room, phase: &Phase) -> Option<String> {
-    let is_wanted = match room.intent {
-        Intent::Keep | Intent::Allocated { .. } => true,
-        Intent::Draining { .. } | Intent::Stopping { .. } => false,
+/// A room that nobody asked to go and that ended before it ever reported, or soon after its start: creation is what
+/// fails. `now` is when its end was noticed.
+fn stillborn(room: &Room, phase: &Phase, now: Timestamp) -> Option<String> {
+    let ended = match phase {
+        Phase::Exited { code, reason, .. } => {
+            let code = code.map(|code| format!(" with code {code}")).unwrap_or_default();
+            let reason = match reason.as_str() {
+                "" => String::new(),
+                reason => format!(": {reason}"),
+            };
+            (code, reason)
+        }
+        Phase::Absent { .. } => (String::new(), String::new()),
+        Phase::Unseen | Phase::Pending { .. } | Phase::Running { .. } => return None,
     };
-    let is_new = !matches!(room.phase, Phase::Exited { .. } | Phase::Absent { .. });
-    let Phase::Exited { code, reason, .. } = phase else {
-        return None;
+    let lived = match room.phase {
+        Phase::Running { since } => now.since(since),
+        Phase::Unseen | Phase::Pending { .. } => Span::ZERO,
+        Phase::Exited { .. } | Phase::Absent { .. } => return None,
     };
-    if !is_wanted || !is_new || room.reports.last.is_some() || room.origin == Origin::Adopted {
+    if !went_by_itself(room) || room.origin == Origin::Adopted {
         return None;
     }
-    let code = code.map(|code| format!(" with code {code}")).unwrap_or_default();
-    let reason = match reason.as_str() {
-        "" => String::new(),
-        reason => format!(": {reason}"),
+    let when = match (room.reports.last, phase) {
+        (None, Phase::Exited { .. }) => "before it was ready".to_owned(),
+        (Some(_), _) if lived < SHORT_LIFE => format!("after {lived}"),
+        (None | Some(_), _) => return None,
     };
-    Some(format!("{} ended{code} before it was ready{reason}", room.id))
+    let (code, reason) = ended;
+    Some(format!("{} ended{code} {when}{reason}", room.id))
+}
+
+/// Whether a room that ended was not asked to: it may have said goodbye before we gave it up.
+fn went_by_itself(room: &Room) -> bool {
+    match room.intent {
+        Intent::Keep | Intent::Allocated { .. } => true,
+        Intent::Draining { .. } => false,
+        Intent::Stopping { since, .. } => room.reports.last.is_some_and(|last| {
+            let says_goodbye = matches!(last.status, Reported::Terminating | Reported::Terminated);
+            says_goodbye && last.since <= since
+        }),
+    }
 }
 
 fn stuck(object: &Object) -> Option<String> {

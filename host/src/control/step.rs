@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use maestro_core::decision::Counts;
+use maestro_core::guard::{self, Bounds};
 use maestro_core::room::Phase;
 use maestro_core::time::{Span, Timestamp};
 use maestro_core::window::{Sample, Sampling};
@@ -174,7 +175,7 @@ impl Control {
             self.is_saved = false;
         }
         self.deletions.keep(&self.mirror.rooms);
-        self.creation.mend(self.mirror.rooms.values());
+        self.creation.mend(self.mirror.rooms.values(), self.mirror.now);
         Ok(())
     }
 
@@ -229,7 +230,12 @@ impl Control {
             Some(last) => (last.wanted, last.scaled_at.map(|at| at.min(self.mirror.now))),
             None => (running, None),
         };
-        let least = self.desired.scheduler.autoscaling.min;
+        let autoscaling = &self.desired.scheduler.autoscaling;
+        let least = guard::first_wanted(Bounds {
+            min: autoscaling.min,
+            max: autoscaling.max,
+            cap: self.deps.settings.cap,
+        });
         self.state = Some(State {
             wanted: wanted.max(least),
             scaled_at,

@@ -11,6 +11,7 @@ use maestro_core::names::SchedulerName;
 use maestro_wire::document;
 
 use crate::api::{Api, apply};
+use crate::store;
 use crate::store::schedulers::{ManagedBy, State};
 
 /// The quick scheduler that runs without a file.
@@ -87,6 +88,42 @@ impl Sources {
         self.all.iter().filter_map(text).collect()
     }
 
+    /// Takes schedulers of earlier runs over from files that this one was not given: into the file that holds them now,
+    /// else into the care of the API, where everybody can change and delete them.
+    pub(super) async fn claim(&self, api: &Api) -> Result<(), store::Error> {
+        for stored in api.store.schedulers().await? {
+            let ManagedBy::File(before) = &stored.managed_by else {
+                continue;
+            };
+            let is_there = |source: &&Source| source.manager == stored.managed_by;
+            if self
+                .all
+                .iter()
+                .any(|source| is_there(&source) && source.holds(&stored.name))
+            {
+                continue;
+            }
+            let holder = self.all.iter().find(|source| source.holds(&stored.name));
+            let to = holder.map_or(&ManagedBy::Api, |source| &source.manager);
+            api.store
+                .hand_over_scheduler(&stored.name, (&stored.managed_by, to))
+                .await?;
+            let name = &stored.name;
+            match holder {
+                Some(source) => tracing::info!(
+                    scheduler.name = %name,
+                    "{name} was managed by {before}, and is managed by {} from now on",
+                    source.name
+                ),
+                None => tracing::warn!(
+                    scheduler.name = %name,
+                    "{name} is still there and no longer managed by {before}; to change or delete it: maestro-cli update, maestro-cli delete {name}"
+                ),
+            }
+        }
+        Ok(())
+    }
+
     /// Applies what can be applied.
     pub(super) async fn apply(&mut self, api: &Api) {
         for source in &mut self.all {
@@ -102,6 +139,11 @@ impl Sources {
             // What is wrong with it is told anew, though it be the same.
             source.refused = None;
             source.apply(api).await;
+        }
+        let is_well_formed = self.all.iter().all(|source| source.schedulers().is_ok());
+        // What a file no longer holds must not be out of everybody's reach.
+        if is_well_formed && let Err(error) = self.claim(api).await {
+            tracing::warn!("{error}");
         }
     }
 
@@ -141,6 +183,10 @@ impl Source {
             text,
             refused: None,
         })
+    }
+
+    fn holds(&self, scheduler: &SchedulerName) -> bool {
+        self.schedulers().is_ok_and(|names| names.contains(scheduler))
     }
 
     fn waits(&self) -> bool {

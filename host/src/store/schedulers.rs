@@ -205,6 +205,24 @@ impl Store {
         Ok(operation)
     }
 
+    /// Gives a scheduler that is changed from one place into the care of another. Nothing happens when it is no longer
+    /// in the first one's.
+    pub async fn hand_over_scheduler(
+        &self,
+        name: &SchedulerName,
+        (from, to): (&ManagedBy, &ManagedBy),
+    ) -> Result<(), Error> {
+        const WHAT: &str = "hand a scheduler over";
+        let transaction = self.begin(WHAT).await?;
+        let row = find(&transaction, name).await?;
+        if let Some(row) = row.filter(|row| ManagedBy::parse(&row.managed_by) == *from) {
+            let mut row = row.into_active_model();
+            row.managed_by = Set(to.to_string());
+            row.update(&transaction).await.map_err(failed(WHAT))?;
+        }
+        transaction.commit().await.map_err(failed(WHAT))
+    }
+
     /// Forgets a scheduler whose last room is gone. Its journal stays until it is too old.
     pub async fn remove_scheduler(&self, name: &SchedulerName, now: Timestamp) -> Result<(), Error> {
         const WHAT: &str = "remove a scheduler";

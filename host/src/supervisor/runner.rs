@@ -12,12 +12,16 @@ use super::complaints::Complaints;
 use super::{Item, chain};
 use crate::control::{Clock, Command, Control, Deps, Desired, Outcome, StepReport};
 use crate::known::Known;
+use crate::registry::NUDGE_SPACING;
 use crate::store::operations::{State, Step};
 use crate::store::{self, Store};
 
 /// The least time between two steps. A burst of reports is one step, and a report is answered well within half a
 /// second.
 const BREATH: Duration = Duration::from_millis(20);
+
+/// The least time between the beginnings of two steps that rooms ask for.
+const SPACING: Duration = Duration::from_millis(NUDGE_SPACING.ms());
 
 /// Runs one loop.
 pub(super) struct Runner {
@@ -40,6 +44,7 @@ impl Runner {
         let cluster_changes = self.deps.cluster.nudges(&self.name);
         let mut complaints = Complaints::default();
         while !stop.is_cancelled() {
+            let begun = tokio::time::Instant::now();
             let report = self.control.step((self.deps.clock)()).await;
             let (next_at, is_removed) = (report.next_at, report.removed);
             self.tell(report, &mut complaints).await;
@@ -60,7 +65,7 @@ impl Runner {
                 }
                 Some(command) = self.commands.recv() => self.control.order(command),
                 () = cluster_changes.notified() => self.control.cluster_changed(),
-                () = breathe(room_changes.notified()) => {}
+                () = breathe(room_changes.notified(), begun + SPACING) => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -158,8 +163,10 @@ impl Runner {
     }
 }
 
-/// Waits for a change and then a moment longer, so that changes that come together are answered together.
-async fn breathe(change: impl Future<Output = ()>) {
+/// Waits for a change and then a moment longer, so that changes that come together are answered together; at least
+/// until `earliest`.
+async fn breathe(change: impl Future<Output = ()>, earliest: tokio::time::Instant) {
     change.await;
-    tokio::time::sleep(BREATH).await;
+    let soon = tokio::time::Instant::now() + BREATH;
+    tokio::time::sleep_until(soon.max(earliest)).await;
 }

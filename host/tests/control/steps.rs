@@ -355,3 +355,42 @@ fn a_new_major_version_replaces_rooms_and_spares_matches() {
         .collect();
     assert_eq!(old, [busy]);
 }
+
+#[test]
+fn a_room_too_many_is_asked_to_leave_as_soon_as_its_match_ends() {
+    let mut world = World::new(desired(6, 6));
+    world.live(5);
+    let rooms = world.rooms();
+    for room in &rooms {
+        world.report(&room.id, Reported::Occupied);
+    }
+    world.settle(Span::from_secs(2));
+    world.set(|desired| {
+        desired.scheduler.autoscaling.min = 3;
+        desired.scheduler.autoscaling.max = Some(3);
+    });
+    world.settle(Span::from_secs(5));
+    assert_eq!(world.count(|room| room.stage() == Stage::Draining), 0);
+    world.report(&rooms[0].id, Reported::Ready);
+    world.settle(Span::from_secs(1));
+    assert_eq!(world.count(|room| room.stage() == Stage::Draining), 1);
+}
+
+#[test]
+fn rooms_that_end_soon_after_they_are_ready_are_made_anew_less_and_less_often() {
+    let mut world = World::new(desired(1, 1));
+    world.live(15);
+    world.yard.calls();
+    for _ in 0..60 {
+        for room in world.rooms() {
+            if matches!(room.stage(), Stage::Starting | Stage::Running) {
+                world.report(&room.id, Reported::Ready);
+                world.yard.crash(&room.id, 7);
+                world.control.cluster_changed();
+            }
+        }
+        world.settle(Span::from_secs(1));
+    }
+    let made = world.yard.calls()["create"];
+    assert!((4..=8).contains(&made), "{made} rooms in a minute");
+}

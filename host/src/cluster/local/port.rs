@@ -74,7 +74,8 @@ impl Ports {
         let from = if (range.start..=range.end).contains(&self.next) {
             self.next
         } else {
-            range.start
+            // Somewhere: two Maestros on one machine would give the same ports to rooms that have not taken theirs yet.
+            range.start + rand::random_range(0..=range.end - range.start)
         };
         let found = (from..=range.end)
             .chain(range.start..from)

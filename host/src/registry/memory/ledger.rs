@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use super::log::{self, Log};
 use super::provisional::Provisional;
-use crate::registry::{Act, Call, Changes, Cursor, Error, NUDGE_SPACING, Receipt, State, Taken, Terms};
+use crate::registry::{Act, Call, Changes, Cursor, Error, Receipt, State, Taken, Terms};
 
 /// One scheduler's rooms and small state.
 #[derive(Debug)]
@@ -33,7 +33,6 @@ pub(super) struct Ledger {
     epoch: Option<Timestamp>,
     state: Option<State>,
     bell: Arc<Notify>,
-    rung_at: Option<Timestamp>,
     most_rooms: usize,
 }
 
@@ -79,7 +78,6 @@ impl Ledger {
             epoch: None,
             state: None,
             bell: Arc::new(Notify::new()),
-            rung_at: None,
             most_rooms,
         }
     }
@@ -101,7 +99,7 @@ impl Ledger {
                     room.sign_of_life(at.now, at.witnessed());
                     Taken::LifeOnly
                 };
-                self.change_by_room(id, at.now, taken)
+                self.change_by_room(id, taken)
             }
             Call::Report {
                 report,
@@ -121,7 +119,7 @@ impl Ledger {
                     Reception::LifeOnly => Taken::LifeOnly,
                     Reception::ClockMoved => Taken::ClockMoved,
                 };
-                self.change_by_room(id, at.now, taken)
+                self.change_by_room(id, taken)
             }
         }
     }
@@ -139,7 +137,7 @@ impl Ledger {
         room.receive(report, at.now, at.witnessed());
         let receipt = receipt(Taken::Registered, &room);
         self.insert(room);
-        self.ring(at.now);
+        self.ring();
         Ok(receipt)
     }
 
@@ -170,7 +168,7 @@ impl Ledger {
         let (done, room) = self.change(&id, |room| room.allocate(at.now + terms.ttl))?;
         // The index says what `allocate` asks for; a refusal would be a fault of the index.
         done.ok()?;
-        self.ring(at.now);
+        self.ring();
         Some(room)
     }
 
@@ -334,16 +332,9 @@ impl Ledger {
         Arc::clone(&self.bell)
     }
 
-    /// Wakes the holder, unless it was woken just now: it will see this change too (see [`NUDGE_SPACING`]).
-    pub(super) fn ring(&mut self, now: Timestamp) {
-        // A clock that was set back must not keep the bell silent.
-        let is_due = self
-            .rung_at
-            .is_none_or(|rung| now < rung || now.since(rung) >= NUDGE_SPACING);
-        if is_due {
-            self.rung_at = Some(now);
-            self.bell.notify_one();
-        }
+    /// Wakes the holder. Whoever is woken already is woken once.
+    pub(super) fn ring(&self) {
+        self.bell.notify_one();
     }
 
     // Below, the only three places that change the rooms; each keeps index and log.
@@ -351,14 +342,13 @@ impl Ledger {
     fn change_by_room(
         &mut self,
         id: &RoomId,
-        now: Timestamp,
         make: impl FnOnce(&mut Room) -> Taken,
     ) -> Result<Receipt, Error> {
         let before = self.rooms.get(id).map(|entry| entry.room.revision);
         let done = self.change(id, make);
         let (taken, room) = done.ok_or_else(|| Error::UnknownRoom(id.clone()))?;
         if before != Some(room.revision) {
-            self.ring(now);
+            self.ring();
         }
         Ok(receipt(taken, &room))
     }
