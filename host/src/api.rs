@@ -11,6 +11,7 @@ mod events;
 mod extract;
 mod health;
 mod limit;
+mod openapi;
 mod parameter;
 mod policies;
 mod problem;
@@ -27,10 +28,11 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{MethodRouter, get, post, put};
 use maestro_core::decision::Decision;
 use maestro_core::names::SchedulerName;
 use tokio::sync::Notify;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 
 use crate::catalog::Catalog;
 use crate::cluster::Cluster;
@@ -124,71 +126,61 @@ impl Api {
 pub fn router(api: Api) -> Router {
     let quick = schedulers_routes()
         .merge(rooms_routes())
-        .route("/healthcheck", get(health::check))
-        .route(
-            "/policies/{policy}",
-            read(get(policies::one)).delete(policies::remove),
-        )
+        .routes(routes!(health::check))
+        .routes(read(routes!(policies::one)))
+        .routes(routes!(policies::remove))
         .layer(middleware::from_fn(|request, next| {
             guarded(REQUEST, request, next)
         }));
-    let slow = Router::new()
-        .route("/policies", read(get(policies::list)).post(policies::deploy))
+    let slow = OpenApiRouter::new()
+        .routes(read(routes!(policies::list)))
+        .routes(routes!(policies::deploy))
         .layer(middleware::from_fn(|request, next| {
             guarded(DEPLOYMENT, request, next)
         }));
-    quick
-        .merge(slow)
+    let (routes, document) = openapi::begin().merge(quick).merge(slow).split_for_parts();
+    routes
+        .merge(openapi::routes(document))
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(middleware::from_fn(with_version))
         .with_state(api)
 }
 
-fn schedulers_routes() -> Router<Api> {
-    Router::new()
-        .route("/scheduler", get(schedulers::list).post(schedulers::create))
-        .route(
-            "/scheduler/{scheduler}",
-            get(schedulers::status)
-                .put(schedulers::update)
-                .post(schedulers::scale)
-                .delete(schedulers::delete),
-        )
-        .route("/scheduler/{scheduler}/config", read(get(schedulers::config)))
-        .route("/scheduler/{scheduler}/releases", read(get(schedulers::releases)))
-        .route("/scheduler/{scheduler}/decisions", read(get(decisions::list)))
-        .route("/scheduler/{scheduler}/window", get(window::show))
-        .route("/scheduler/{scheduler}/events", get(events::list))
+fn schedulers_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(schedulers::list, schedulers::change::create))
+        .routes(routes!(
+            schedulers::status,
+            schedulers::change::update,
+            schedulers::change::scale,
+            schedulers::change::delete
+        ))
+        .routes(read(routes!(schedulers::config)))
+        .routes(read(routes!(schedulers::releases)))
+        .routes(read(routes!(decisions::list)))
+        .routes(routes!(window::show))
+        .routes(routes!(events::list))
         // Its time-out ends with the head of the answer: the stream itself goes on.
-        .route("/scheduler/{scheduler}/watch", get(watch::stream))
+        .routes(routes!(watch::stream))
 }
 
-fn rooms_routes() -> Router<Api> {
-    Router::new()
-        .route("/scheduler/{scheduler}/rooms", get(rooms::names))
-        .route(
-            "/scheduler/{scheduler}/rooms/status/{status}",
-            get(rooms::by_status),
-        )
-        .route("/scheduler/{scheduler}/rooms/{room}", get(rooms::one))
-        .route("/scheduler/{scheduler}/rooms/{room}/ping", put(rooms::report))
-        .route("/scheduler/{scheduler}/rooms/{room}/status", put(rooms::report))
-        .route(
-            "/scheduler/{scheduler}/rooms/{room}/roomevent",
-            post(rooms::of_room),
-        )
-        .route(
-            "/scheduler/{scheduler}/rooms/{room}/playerevent",
-            post(rooms::of_player),
-        )
-        .route("/scheduler/{scheduler}/rooms/{room}/address", get(rooms::address))
-        .route("/scheduler/{scheduler}/rooms/{room}/logs", get(rooms::logs))
+fn rooms_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(rooms::names))
+        .routes(routes!(rooms::by_status))
+        .routes(routes!(rooms::one))
+        .routes(routes!(rooms::ping))
+        .routes(routes!(rooms::status))
+        .routes(routes!(rooms::event::of_room))
+        .routes(routes!(rooms::event::of_player))
+        .routes(routes!(rooms::address))
+        .routes(routes!(rooms::logs))
 }
 
 /// A route whose answers have tags.
-fn read(route: MethodRouter<Api>) -> MethodRouter<Api> {
-    route.route_layer(middleware::from_fn(etag::tagged))
+fn read(route: UtoipaMethodRouter<Api>) -> UtoipaMethodRouter<Api> {
+    route.map(|route| route.route_layer(middleware::from_fn(etag::tagged)))
 }
 
 /// The older system's header, and the one that its documentation promised.

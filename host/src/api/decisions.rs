@@ -21,13 +21,22 @@ const ROWS: u64 = 200;
 const ROWS_LIMIT: usize = 2_000;
 
 /// Which decisions.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Which {
+    /// RFC 3339 in UTC, or seconds or milliseconds since 1970.
     since: Option<String>,
+    /// As `since`.
     until: Option<String>,
+    /// `loop`, `manual` or `file`.
     actor: Option<String>,
+    /// Most decisions, up to 200; 20 when it is not given.
+    #[param(value_type = Option<u32>)]
     limit: Option<String>,
+    /// `next` of the page before.
     cursor: Option<String>,
+    /// Only decisions that changed what is wanted.
+    #[param(required = false)]
     #[serde(default, deserialize_with = "flag")]
     changes: bool,
 }
@@ -46,6 +55,14 @@ impl Filter {
 }
 
 /// Decisions, newest first.
+#[utoipa::path(
+    get,
+    path = "/scheduler/{scheduler}/decisions",
+    tag = "history",
+    operation_id = "decisions_list",
+    params(Which),
+    responses((status = 200, body = Decisions, description = "Done"))
+)]
 pub(super) async fn list(
     State(api): State<Api>,
     Path(scheduler): Path<String>,

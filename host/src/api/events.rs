@@ -22,18 +22,36 @@ const COUNTED: usize = 30;
 const PAGES: usize = 1_000;
 
 /// Which events.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Which {
+    /// The older pages of 30, from 1: the answer is an array.
+    #[param(value_type = Option<u32>)]
     page: Option<String>,
+    /// RFC 3339 in UTC, or seconds or milliseconds since 1970.
     since: Option<String>,
+    /// As `since`.
     until: Option<String>,
+    /// Only what happened in this room.
     room: Option<String>,
+    /// `room`, `player` or `scheduler`.
     kind: Option<String>,
+    /// Most events, up to 200; 30 when it is not given.
+    #[param(value_type = Option<u32>)]
     limit: Option<String>,
+    /// `next` of the page before.
     cursor: Option<String>,
 }
 
 /// A page of events; with `page`, an array.
+#[utoipa::path(
+    get,
+    path = "/scheduler/{scheduler}/events",
+    tag = "history",
+    operation_id = "events_list",
+    params(Which),
+    responses((status = 200, body = Events, description = "Done"))
+)]
 pub(super) async fn list(
     State(api): State<Api>,
     Path(scheduler): Path<String>,

@@ -14,6 +14,14 @@ use super::problem::{Problem, created, read_body};
 const COMPONENT_LIMIT: usize = 24 * 1024 * 1024;
 
 /// Takes a component, or the core module that `cargo build` leaves.
+#[utoipa::path(
+    post,
+    path = "/policies",
+    tag = "policies",
+    operation_id = "policies_deploy",
+    request_body(content = String, content_type = "application/wasm", description = "A component, or the core module that `cargo build` leaves"),
+    responses((status = 201, body = PolicyBody, description = "Done"))
+)]
 pub(super) async fn deploy(State(api): State<Api>, body: Body) -> Result<Response, Problem> {
     let bytes = read_body(body, COMPONENT_LIMIT).await?;
     let policy = api.catalog.deploy(&bytes, (api.wall)()).await?;
@@ -23,6 +31,13 @@ pub(super) async fn deploy(State(api): State<Api>, body: Body) -> Result<Respons
 }
 
 /// All policies, those that ship with Maestro first.
+#[utoipa::path(
+    get,
+    path = "/policies",
+    tag = "policies",
+    operation_id = "policies_list",
+    responses((status = 200, body = Policies, description = "Done"))
+)]
 pub(super) async fn list(State(api): State<Api>) -> Result<Json<Policies>, Problem> {
     Ok(Json(Policies {
         policies: api.catalog.list().await?,
@@ -30,6 +45,13 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<Policies>, Probl
 }
 
 /// One policy, as in `queue-depth` or `queue-depth@1.2.0`.
+#[utoipa::path(
+    get,
+    path = "/policies/{policy}",
+    tag = "policies",
+    operation_id = "policies_one",
+    responses((status = 200, body = PolicyBody, description = "Done"))
+)]
 pub(super) async fn one(
     State(api): State<Api>,
     Path(policy): Path<String>,
@@ -38,6 +60,13 @@ pub(super) async fn one(
 }
 
 /// Removes a policy that no scheduler asks: every version of `queue-depth`, or exactly `queue-depth@1.2.0`.
+#[utoipa::path(
+    delete,
+    path = "/policies/{policy}",
+    tag = "policies",
+    operation_id = "policies_remove",
+    responses((status = 200, body = Done, description = "Done"))
+)]
 pub(super) async fn remove(
     State(api): State<Api>,
     Path(policy): Path<String>,

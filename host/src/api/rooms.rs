@@ -24,10 +24,9 @@ use crate::known::Entry;
 use crate::registry::{Call, Changes, Cursor};
 
 mod body;
-mod event;
+pub(super) mod event;
 mod view;
 
-pub(super) use event::{of_player, of_room};
 pub(super) use view::{Look, look};
 
 /// The largest body of a room's call.
@@ -36,8 +35,43 @@ const CALL_LIMIT: usize = 16 * 1024;
 /// Most lines of output in one answer.
 const LINES_LIMIT: usize = 10_000;
 
-/// `PUT …/ping` and `PUT …/status`: the same facts, under the older system's two names.
-pub(super) async fn report(
+/// Takes what a room says of itself, again and again as a sign of life.
+#[utoipa::path(
+    put,
+    path = "/scheduler/{scheduler}/rooms/{room}/ping",
+    tag = "room protocol",
+    operation_id = "rooms_ping",
+    request_body = crate::api::openapi::ReportBody,
+    responses((status = 200, body = PingAnswer, description = "Done"))
+)]
+pub(super) async fn ping(
+    api: State<Api>,
+    path: Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<PingAnswer>, Problem> {
+    report(api, path, headers, body).await
+}
+
+/// Takes what a room says of itself: the same as a ping, under the older system's other name.
+#[utoipa::path(
+    put,
+    path = "/scheduler/{scheduler}/rooms/{room}/status",
+    tag = "room protocol",
+    operation_id = "rooms_status",
+    request_body = crate::api::openapi::ReportBody,
+    responses((status = 200, body = PingAnswer, description = "Done"))
+)]
+pub(super) async fn status(
+    api: State<Api>,
+    path: Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<PingAnswer>, Problem> {
+    report(api, path, headers, body).await
+}
+
+async fn report(
     State(api): State<Api>,
     Path((scheduler, room)): Path<(String, String)>,
     headers: HeaderMap,
@@ -77,6 +111,13 @@ pub(super) async fn report(
 }
 
 /// Where players reach a room.
+#[utoipa::path(
+    get,
+    path = "/scheduler/{scheduler}/rooms/{room}/address",
+    tag = "room protocol",
+    operation_id = "rooms_address",
+    responses((status = 200, body = AddressBody, description = "Done"))
+)]
 pub(super) async fn address(
     State(api): State<Api>,
     Path((scheduler, room)): Path<(String, String)>,
@@ -91,6 +132,13 @@ pub(super) async fn address(
 }
 
 /// One room.
+#[utoipa::path(
+    get,
+    path = "/scheduler/{scheduler}/rooms/{room}",
+    tag = "rooms",
+    operation_id = "rooms_one",
+    responses((status = 200, body = RoomBody, description = "Done"))
+)]
 pub(super) async fn one(
     State(api): State<Api>,
     Path((scheduler, room)): Path<(String, String)>,
@@ -102,13 +150,25 @@ pub(super) async fn one(
 }
 
 /// What the older system takes to choose rooms.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Choice {
+    /// `room` for ready rooms by chance, `cpu` or `mem` for those that use least.
     metric: Option<String>,
+    /// Most names; 5 when it is not given.
+    #[param(value_type = Option<u32>)]
     limit: Option<String>,
 }
 
 /// Names of some ready rooms, or of the rooms that use least.
+#[utoipa::path(
+    get,
+    path = "/scheduler/{scheduler}/rooms",
+    tag = "rooms",
+    operation_id = "rooms_names",
+    params(Choice),
+    responses((status = 200, body = RoomNames, description = "Done"))
+)]
 pub(super) async fn names(
     State(api): State<Api>,
     Path(scheduler): Path<String>,
@@ -149,13 +209,26 @@ pub(super) async fn names(
 }
 
 /// A page, counted from 1 under the name that the older system gave it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Page {
+    /// Rooms on a page; 10 when it is not given.
+    #[param(value_type = Option<u32>)]
     limit: Option<String>,
+    /// The page, from 1.
+    #[param(value_type = Option<u32>)]
     offset: Option<String>,
 }
 
 /// Rooms of one of the older four statuses, by name.
+#[utoipa::path(
+    get,
+    path = "/scheduler/{scheduler}/rooms/status/{status}",
+    tag = "rooms",
+    operation_id = "rooms_by_status",
+    params(Page),
+    responses((status = 200, body = Vec<RoomBody>, description = "Done"))
+)]
 pub(super) async fn by_status(
     State(api): State<Api>,
     Path((scheduler, status)): Path<(String, String)>,
@@ -191,14 +264,27 @@ pub(super) async fn by_status(
 }
 
 /// Which part of a room's output.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Lines {
+    /// Most lines; 100 when it is not given.
+    #[param(value_type = Option<u32>)]
     lines: Option<String>,
+    /// Whether that of the process before is asked for.
+    #[param(required = false)]
     #[serde(default, deserialize_with = "flag")]
     previous: bool,
 }
 
 /// A room's output, as text.
+#[utoipa::path(
+    get,
+    path = "/scheduler/{scheduler}/rooms/{room}/logs",
+    tag = "rooms",
+    operation_id = "rooms_logs",
+    params(Lines),
+    responses((status = 200, body = String, content_type = "text/plain", description = "Done"))
+)]
 pub(super) async fn logs(
     State(api): State<Api>,
     Path((scheduler, room)): Path<(String, String)>,

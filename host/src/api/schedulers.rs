@@ -1,6 +1,6 @@
 //! Schedulers as they are: lists, figures, documents, versions. What changes them is in [`change`].
 
-mod change;
+pub(super) mod change;
 
 use std::collections::BTreeMap;
 
@@ -25,15 +25,23 @@ use super::{Api, decisions};
 use crate::known::Entry;
 use crate::store::schedulers::State as Stage;
 
-pub(super) use change::{create, delete, scale, update};
-
 /// `?info` is a flag: its presence counts.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Info {
+    /// A flag: an array with a line of figures each, instead of names.
     info: Option<String>,
 }
 
 /// All schedulers: names, or with `info` a line of figures each.
+#[utoipa::path(
+    get,
+    path = "/scheduler",
+    tag = "schedulers",
+    operation_id = "scheduler_list",
+    params(Info),
+    responses((status = 200, body = SchedulerNames, description = "Done"))
+)]
 pub(super) async fn list(State(api): State<Api>, Query(query): Query<Info>) -> Result<Response, Problem> {
     let stored = api.store.schedulers().await?;
     if query.info.is_none() {
@@ -49,12 +57,22 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<Info>) -> R
 }
 
 /// `?config` is the older way to ask for the document.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Flags {
+    /// A flag: the document, as `/config` gives it.
     config: Option<String>,
 }
 
 /// How a scheduler is doing.
+#[utoipa::path(
+    get,
+    path = "/scheduler/{scheduler}",
+    tag = "schedulers",
+    operation_id = "scheduler_status",
+    params(Flags),
+    responses((status = 200, body = SchedulerStatus, description = "Done"))
+)]
 pub(super) async fn status(
     State(api): State<Api>,
     Path(scheduler): Path<String>,
@@ -158,12 +176,22 @@ struct Usage {
 }
 
 /// Which version's document.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Which {
+    /// `v1.0`; the active one when none is given.
     version: Option<String>,
 }
 
 /// A document as it was given; as an object for those who ask for JSON.
+#[utoipa::path(
+    get,
+    path = "/scheduler/{scheduler}/config",
+    tag = "schedulers",
+    operation_id = "scheduler_config",
+    params(Which),
+    responses((status = 200, body = ConfigBody, description = "Done"))
+)]
 pub(super) async fn config(
     State(api): State<Api>,
     Path(scheduler): Path<String>,
@@ -220,6 +248,13 @@ async fn older(api: &Api, name: &SchedulerName, version: &str) -> Result<String,
 }
 
 /// All versions, oldest first.
+#[utoipa::path(
+    get,
+    path = "/scheduler/{scheduler}/releases",
+    tag = "schedulers",
+    operation_id = "scheduler_releases",
+    responses((status = 200, body = Releases, description = "Done"))
+)]
 pub(super) async fn releases(
     State(api): State<Api>,
     Path(scheduler): Path<String>,

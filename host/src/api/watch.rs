@@ -178,6 +178,13 @@ struct Watch {
 }
 
 /// `room` for each room now and when it changes, `gone` when one is no longer there, `decision` for each new one.
+#[utoipa::path(
+    get,
+    path = "/scheduler/{scheduler}/watch",
+    tag = "history",
+    operation_id = "watch_stream",
+    responses((status = 200, body = String, content_type = "text/event-stream", description = "Done"))
+)]
 pub(super) async fn stream(
     State(api): State<Api>,
     Path(scheduler): Path<String>,

@@ -19,10 +19,14 @@ use super::parameter::{Between, between, one_of};
 use super::problem::Problem;
 
 /// Which part of it, and how it is written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Which {
+    /// RFC 3339 in UTC, or seconds or milliseconds since 1970.
     since: Option<String>,
+    /// As `since`.
     until: Option<String>,
+    /// `json` or `csv`; else what `Accept` says.
     format: Option<String>,
 }
 
@@ -32,6 +36,14 @@ enum Format {
 }
 
 /// What the loop remembers; nothing before its first step.
+#[utoipa::path(
+    get,
+    path = "/scheduler/{scheduler}/window",
+    tag = "history",
+    operation_id = "window_show",
+    params(Which),
+    responses((status = 200, content((WindowBody = "application/json"), (String = "text/csv")), description = "Done"))
+)]
 pub(super) async fn show(
     State(api): State<Api>,
     Path(scheduler): Path<String>,

@@ -18,5 +18,6 @@ mod events;
 mod windows;
 mod watch;
 mod etags;
+mod openapi;
 mod refusals;
 mod policies;

@@ -16,6 +16,14 @@ async fn watch(host: &Host) -> Open {
     watch
 }
 
+async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !check().await {
+        assert!(Instant::now() < deadline, "{what}: not within 30 s");
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn rooms_come_at_first_and_then_when_they_change_and_when_they_are_gone() {
     let host = Host::with_pong().await;
@@ -111,16 +119,11 @@ async fn there_are_so_many_places_and_each_is_given_back() {
         watch.expect("room").await;
     }
     drop(open);
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while request("GET /scheduler/pong/watch")
-        .open(host.address)
-        .await
-        .status
-        != 200
-    {
-        assert!(Instant::now() < deadline, "no place is given back");
-        tokio::task::yield_now().await;
-    }
+    let again = request("GET /scheduler/pong/watch");
+    eventually("a place is given back", async || {
+        again.open(host.address).await.status == 200
+    })
+    .await;
     host.stop().await;
 }
 

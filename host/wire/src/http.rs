@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::document::{Problem, Warning};
 
 /// Every error, from every route.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
     /// The older system's code, `MAE-000` to `MAE-006`.
     pub code: String,
@@ -29,7 +30,7 @@ pub struct ErrorBody {
 }
 
 /// The answer to a change that worked.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Done {
     /// Always true.
     pub success: bool,
@@ -48,7 +49,7 @@ pub struct Done {
 }
 
 /// The answer to a room's ping or status.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PingAnswer {
     /// Always true.
     pub success: bool,
@@ -57,7 +58,7 @@ pub struct PingAnswer {
 }
 
 /// A room's address.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AddressBody {
     /// Where the room can be reached; empty while that is not known.
     pub host: String,
@@ -69,7 +70,7 @@ pub struct AddressBody {
 }
 
 /// One open port.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PortBody {
     /// Its name in the scheduler document.
     pub name: String,
@@ -80,14 +81,14 @@ pub struct PortBody {
 }
 
 /// A list of rooms' names.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RoomNames {
     /// Names.
     pub rooms: Vec<String>,
 }
 
 /// One room.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RoomBody {
     /// Its scheduler.
@@ -143,14 +144,14 @@ pub struct RoomBody {
 }
 
 /// All schedulers, by name.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SchedulerNames {
     /// Names.
     pub schedulers: Vec<String>,
 }
 
 /// A scheduler in the list with `info`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SchedulerSummary {
     /// Its name.
@@ -185,7 +186,7 @@ pub struct SchedulerSummary {
 }
 
 /// A scheduler's status.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SchedulerStatus {
     /// Its game.
@@ -231,21 +232,21 @@ pub struct SchedulerStatus {
 }
 
 /// A scheduler's document.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ConfigBody {
     /// As it was given.
     pub yaml: String,
 }
 
 /// A scheduler's versions, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Releases {
     /// Versions.
     pub releases: Vec<Release>,
 }
 
 /// One version of a scheduler.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Release {
     /// `v1.0`.
@@ -255,7 +256,7 @@ pub struct Release {
 }
 
 /// Asks for another number of rooms; exactly one field.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScaleRequest {
     /// So many more.
@@ -270,7 +271,7 @@ pub struct ScaleRequest {
 }
 
 /// What became of a request to scale.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ScaleAnswer {
     /// Always true.
     pub success: bool,
@@ -284,7 +285,7 @@ pub struct ScaleAnswer {
 }
 
 /// A page of decisions, newest first.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Decisions {
     /// Decisions.
     pub decisions: Vec<crate::view::DecisionView>,
@@ -294,7 +295,7 @@ pub struct Decisions {
 }
 
 /// The answer to an event.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EventAnswer {
     /// Always true.
     pub success: bool,
@@ -303,7 +304,7 @@ pub struct EventAnswer {
 }
 
 /// A page of events, newest first.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Events {
     /// Events.
     pub events: Vec<EventBody>,
@@ -313,7 +314,7 @@ pub struct Events {
 }
 
 /// Something that happened.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EventBody {
     /// What it is called.
@@ -337,7 +338,7 @@ pub struct EventBody {
 }
 
 /// What is remembered of a scheduler's recent past, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WindowBody {
     /// Room counts.
     pub samples: Vec<SampleBody>,
@@ -346,7 +347,7 @@ pub struct WindowBody {
 }
 
 /// The rooms at one point in time; they hold until the next one.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SampleBody {
     /// RFC 3339.
     pub at: String,
@@ -356,14 +357,14 @@ pub struct SampleBody {
 }
 
 /// All policies.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Policies {
     /// Policies by name and version.
     pub policies: Vec<PolicyBody>,
 }
 
 /// One policy.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyBody {
     /// Its name, as a trigger's `type` gives it.
@@ -388,7 +389,7 @@ pub struct PolicyBody {
 }
 
 /// The answer to a health check.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// Whether everything answers.
     pub healthy: bool,

@@ -6,9 +6,10 @@ use maestro_core::scheduler::{Direction, Mode};
 use maestro_core::time::Timestamp;
 use maestro_core::votes::{Ballot, Outcome, Vote};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A decision with what it says.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DecisionView {
     /// When; of equal holds in a row, the last one. RFC 3339.
@@ -56,7 +57,7 @@ pub struct DecisionView {
 }
 
 /// Rooms by state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CountsView {
     /// Reserved or starting.
@@ -76,7 +77,7 @@ pub struct CountsView {
 }
 
 /// What one trigger said.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VoteView {
     /// The trigger's id.
@@ -105,7 +106,7 @@ pub struct VoteView {
 }
 
 /// One clamp.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClampView {
     /// `no-trust`, `recovering`, `step-limit`, `cooldown`, `busy`, `min`, `max` or `cap`.

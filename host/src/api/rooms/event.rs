@@ -12,7 +12,15 @@ use crate::store::events::{Event, Kind as EventKind};
 /// The longest name of an event.
 const NAME_LIMIT: usize = 100;
 
-/// `POST …/roomevent`: anything with a name.
+/// Keeps what a room tells of itself: anything with a name.
+#[utoipa::path(
+    post,
+    path = "/scheduler/{scheduler}/rooms/{room}/roomevent",
+    tag = "room protocol",
+    operation_id = "event_of_room",
+    request_body = crate::api::openapi::EventRequest,
+    responses((status = 200, body = EventAnswer, description = "Done"))
+)]
 pub(in crate::api) async fn of_room(
     api: State<Api>,
     path: Path<(String, String)>,
@@ -22,7 +30,15 @@ pub(in crate::api) async fn of_room(
     keep(EventKind::Room, api, path, (headers, body)).await
 }
 
-/// `POST …/playerevent`: a player came or went.
+/// Keeps that a player came or went.
+#[utoipa::path(
+    post,
+    path = "/scheduler/{scheduler}/rooms/{room}/playerevent",
+    tag = "room protocol",
+    operation_id = "event_of_player",
+    request_body = crate::api::openapi::EventRequest,
+    responses((status = 200, body = EventAnswer, description = "Done"))
+)]
 pub(in crate::api) async fn of_player(
     api: State<Api>,
     path: Path<(String, String)>,

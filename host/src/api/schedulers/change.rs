@@ -26,6 +26,14 @@ const DOCUMENT_LIMIT: usize = 1024 * 1024;
 const SCALE_LIMIT: usize = 4 * 1024;
 
 /// Stores new schedulers; all documents of the body are checked before the first is stored.
+#[utoipa::path(
+    post,
+    path = "/scheduler",
+    tag = "schedulers",
+    operation_id = "scheduler_create",
+    request_body(content = String, content_type = "application/yaml", description = "Scheduler documents, YAML or JSON"),
+    responses((status = 201, body = Done, description = "Done"))
+)]
 pub(in crate::api) async fn create(State(api): State<Api>, body: Body) -> Result<Response, Problem> {
     let text = read_text(body).await?;
     let ready = apply::check(&api, &text).await?;
@@ -59,6 +67,14 @@ pub(in crate::api) async fn create(State(api): State<Api>, body: Body) -> Result
 }
 
 /// Stores a new version.
+#[utoipa::path(
+    put,
+    path = "/scheduler/{scheduler}",
+    tag = "schedulers",
+    operation_id = "scheduler_update",
+    request_body(content = String, content_type = "application/yaml", description = "Scheduler documents, YAML or JSON"),
+    responses((status = 200, body = Done, description = "Done"))
+)]
 pub(in crate::api) async fn update(
     State(api): State<Api>,
     Path(scheduler): Path<String>,
@@ -99,6 +115,14 @@ fn add(done: &mut Done, applied: Applied) {
 }
 
 /// Asks for another number of rooms. The loop makes it so; what it will come to is said at once.
+#[utoipa::path(
+    post,
+    path = "/scheduler/{scheduler}",
+    tag = "schedulers",
+    operation_id = "scheduler_scale",
+    request_body = ScaleRequest,
+    responses((status = 200, body = ScaleAnswer, description = "Done"))
+)]
 pub(in crate::api) async fn scale(
     State(api): State<Api>,
     Path(scheduler): Path<String>,
@@ -199,13 +223,24 @@ fn asked(request: &ScaleRequest, before: u32) -> Result<u32, Problem> {
 }
 
 /// `?force=true` ends rooms in a match too.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::api) struct Force {
+    /// Whether rooms in a match are ended too.
+    #[param(required = false)]
     #[serde(default, deserialize_with = "flag")]
     force: bool,
 }
 
 /// Marks a scheduler as one that shall go.
+#[utoipa::path(
+    delete,
+    path = "/scheduler/{scheduler}",
+    tag = "schedulers",
+    operation_id = "scheduler_delete",
+    params(Force),
+    responses((status = 200, body = Done, description = "Done"))
+)]
 pub(in crate::api) async fn delete(
     State(api): State<Api>,
     Path(scheduler): Path<String>,
