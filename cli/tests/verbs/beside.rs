@@ -134,11 +134,12 @@ pub(crate) struct Following {
 impl Following {
     /// Starts it and reads along.
     pub(crate) fn start(url: &str, arguments: &[&str]) -> Self {
-        let mut child = command(url, arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::of(command(url, arguments).stdin(Stdio::null()))
+    }
+
+    /// The same with any command.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let lines = Arc::new(Mutex::new(Vec::new()));
         let seen = lines.clone();

@@ -6,12 +6,13 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use super::ARENA;
-use super::beside::{CLI, Dev};
+use super::beside::{CLI, Dev, Following};
 
-/// Runs a line of shell on a terminal, with `typed` typed; gives all that appeared, and the exit code.
-fn on_terminal(dev: &Dev, line: &str, typed: &str, variables: &[(&str, &str)]) -> (String, i32) {
+/// A line of shell, about to run on a terminal.
+fn terminal(dev: &Dev, line: &str) -> Command {
     let line = format!("stty cols 60 rows 24; {}", line.replace("maestro-cli", CLI));
-    let mut child = Command::new("script")
+    let mut command = Command::new("script");
+    command
         .args([
             "--quiet",
             "--return",
@@ -24,8 +25,14 @@ fn on_terminal(dev: &Dev, line: &str, typed: &str, variables: &[(&str, &str)]) -
         .env("MAESTRO_URL", dev.url())
         .env("TERM", "xterm")
         .env_remove("NO_COLOR")
+        .stdin(Stdio::piped());
+    command
+}
+
+/// Runs it with `typed` typed; gives all that appeared, and the exit code.
+fn on_terminal(dev: &Dev, line: &str, typed: &str, variables: &[(&str, &str)]) -> (String, i32) {
+    let mut child = terminal(dev, line)
         .envs(variables.iter().copied())
-        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -54,13 +61,11 @@ fn a_terminal_gets_colours_that_fit_and_is_asked() {
     assert_eq!(code, 3, "{error}");
     assert!(error.starts_with("\x1b[31merror:\x1b[0m "), "{error:?}");
 
-    let (drawn, _) = on_terminal(&dev, "timeout 3 maestro-cli top", "", &[]);
-    assert!(drawn.contains("A\r\x1b[J"), "it is drawn over: {drawn:?}");
-    let (drawn, _) = on_terminal(&dev, "timeout 3 maestro-cli watch arena", "", &[]);
-    assert!(
-        drawn.contains("\x1b[36marena v1.0 of the game test, in-sync\x1b[0m\n") && drawn.contains("\r\x1b[J"),
-        "{drawn:?}"
-    );
+    let top = Following::of(&mut terminal(&dev, "maestro-cli top"));
+    top.says("A\r\x1b[J\x1b[36m2 schedulers; 2 rooms ready, 0 occupied");
+    let watch = Following::of(&mut terminal(&dev, "maestro-cli watch arena"));
+    watch.says("A\r\x1b[J\x1b[36marena v1.0 of the game test, in-sync\x1b[0m");
+    drop((top, watch));
 
     let (asked, code) = on_terminal(&dev, "maestro-cli delete arena", "n\n", &[]);
     assert_eq!(code, 1, "{asked}");
