@@ -19,3 +19,4 @@ mod policies;
 mod problems;
 mod safety;
 mod terminal;
+mod tour;
