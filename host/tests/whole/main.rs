@@ -13,6 +13,7 @@ mod harness;
 mod hello;
 mod documents;
 mod restart;
+mod upgrade;
 mod ending;
 mod triggers;
 mod policies;
