@@ -10,36 +10,44 @@ use std::thread;
 
 use super::harness::{PATIENCE, eventually, file, room_processes};
 
-/// Notes the modes of the terminal, runs `maestro dev`, notes how it ended, and the modes again.
+/// Notes the modes of the terminal, runs the command, notes how it ended, and the modes again.
 const SCRIPT: &str = r#"
-cd "$(dirname "$0")"
 # Ctrl-C is for Maestro alone.
 trap : INT
 stty rows 50 cols 120
-stty -g > before
-"$MAESTRO" dev --listen 127.0.0.1:0 "$@"
-echo $? > code
-stty -g > after
+stty -g > "$NOTES/before"
+COMMAND
+echo $? > "$NOTES/code"
+stty -g > "$NOTES/after"
 "#;
 
-/// A terminal in which `maestro dev` runs.
-struct Terminal {
+/// A terminal in which a command runs.
+pub(crate) struct Terminal {
     child: Child,
     keys: ChildStdin,
     shown: Arc<Mutex<Vec<u8>>>,
-    folder: tempfile::TempDir,
+    notes: tempfile::TempDir,
 }
 
 impl Terminal {
     fn start(arguments: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let script = folder.path().join("run.sh");
-        fs::write(&script, SCRIPT).unwrap();
-        let mut child = Command::new("script")
+        let maestro = env!("CARGO_BIN_EXE_maestro");
+        Self::run(&format!("{maestro} dev --listen 127.0.0.1:0 {arguments}"), |_| ())
+    }
+
+    /// Runs this line of a shell.
+    pub(crate) fn run(line: &str, change: impl FnOnce(&mut Command)) -> Self {
+        let notes = tempfile::tempdir().unwrap();
+        let script = notes.path().join("run.sh");
+        fs::write(&script, SCRIPT.replace("COMMAND", line)).unwrap();
+        let mut command = Command::new("script");
+        command
             .arg("-qec")
-            .arg(format!("sh {} {arguments}", script.display()))
+            .arg(format!("sh {}", script.display()))
             .arg("/dev/null")
-            .env("MAESTRO", env!("CARGO_BIN_EXE_maestro"))
+            .env("NOTES", notes.path());
+        change(&mut command);
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -57,12 +65,15 @@ impl Terminal {
             keys: child.stdin.take().unwrap(),
             child,
             shown,
-            folder,
+            notes,
         }
     }
 
-    fn shown(&self) -> String {
-        String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned()
+    /// All that was shown so far, without what moves the cursor and colours the text.
+    pub(crate) fn shown(&self) -> String {
+        let text = String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned();
+        let sequences = regex::Regex::new("\x1b\\[[0-9;?]*[A-Za-z]").unwrap();
+        sequences.replace_all(&text, "").into_owned()
     }
 
     fn shows(&self, words: &str) {
@@ -71,17 +82,17 @@ impl Terminal {
         });
     }
 
-    fn press(&mut self, key: u8) {
+    pub(crate) fn press(&mut self, key: u8) {
         self.keys.write_all(&[key]).unwrap();
         self.keys.flush().unwrap();
     }
 
     fn note(&self, name: &str) -> Option<String> {
-        let text = fs::read_to_string(self.folder.path().join(name)).ok()?;
+        let text = fs::read_to_string(self.notes.path().join(name)).ok()?;
         text.ends_with('\n').then(|| text.trim().to_owned())
     }
 
-    fn ends_with_the_terminal_as_it_was(&self) {
+    pub(crate) fn ends_with_the_terminal_as_it_was(&self) {
         let after = eventually("its end", PATIENCE, || self.note("after"));
         assert_eq!(Some(after), self.note("before"), "the terminal is not put back");
         assert_eq!(self.note("code").as_deref(), Some("0"), "{}", self.shown());
