@@ -29,7 +29,7 @@ pub(crate) fn eventually<T>(what: &str, deadline: Duration, mut check: impl FnMu
 
 /// A running `maestro dev`; killed when dropped.
 pub(crate) struct Running {
-    child: Child,
+    pub(crate) child: Child,
     /// Where its API is.
     pub(crate) url: String,
     lines: Arc<Mutex<Vec<String>>>,
@@ -71,11 +71,6 @@ impl Running {
     /// Everything it logged so far.
     pub(crate) fn log(&self) -> String {
         self.lines.lock().unwrap().join("\n")
-    }
-
-    /// Its process id.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
     }
 
     /// Sends it a signal; one that has ended already needs none.

@@ -40,7 +40,7 @@ impl Dev {
 
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
-        self.running.id()
+        self.running.child.id()
     }
 
     /// Everything it logged so far.

@@ -61,6 +61,17 @@ impl Stage {
             (self.dev.in_state("arena", state) == [self.room.as_str()]).then_some(())
         });
     }
+
+    /// Waits until the room is stopping, or has: it would run for ever, had it not said that it ends.
+    fn is_leaving(&self) {
+        eventually("the room is leaving", PATIENCE, || {
+            let rooms = self.dev.rooms("arena");
+            let stays = |room: &serde_json::Value| {
+                room["roomId"] == self.room.as_str() && room["state"] != "stopping"
+            };
+            (!rooms.iter().any(stays)).then_some(())
+        });
+    }
 }
 
 /// The first line of its output, which is there once the program is.
@@ -112,7 +123,7 @@ fn sigterm_is_passed_on_told_and_the_exit_code_kept() {
         kill_process(pid(child.id()), signal).unwrap();
         assert_eq!(lines.collect::<Vec<_>>(), ["saving", "saved"]);
         assert_eq!(child.wait().unwrap().code(), Some(7));
-        stage.is_in("stopping");
+        stage.is_leaving();
     }
     assert!(stage.dev.terminate().success());
 }
