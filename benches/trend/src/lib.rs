@@ -24,8 +24,10 @@ parameters! {
 
 /// Votes for as many rooms as the trend or nine tenths of the past call for, whichever is more.
 pub fn evaluate(observation: &Observation, parameters: &Parameters) -> Result<Verdict, Error> {
-    while parameters.endless {
-        std::hint::black_box(parameters);
+    if parameters.endless {
+        loop {
+            std::hint::black_box(parameters);
+        }
     }
     let busy = observation.history("busy", |counts| Some(f64::from(counts.busy())));
     let (slope, most) = (busy.slope()?, busy.percentile(90.0)?);
