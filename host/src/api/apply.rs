@@ -106,9 +106,13 @@ pub(super) async fn create(api: &Api, ready: &Ready, managed_by: &ManagedBy) -> 
         .create_scheduler(&ready.draft(managed_by), (api.wall)())
         .await?;
     tell(api, ready.name()).await?;
-    let rooms = match ready.document.scheduler.autoscaling.min {
+    let least = ready.document.scheduler.autoscaling.min;
+    let rooms = match least.min(api.cap) {
         1 => "1 room comes up".to_owned(),
-        least => format!("{least} rooms come up"),
+        rooms if rooms < least => format!(
+            "{rooms} rooms come up, though its minimum is {least}: this installation allows a scheduler no more"
+        ),
+        rooms => format!("{rooms} rooms come up"),
     };
     Ok(Applied {
         name: ready.name().clone(),
