@@ -271,7 +271,8 @@ fn stillborn(room: &Room, phase: &Phase, now: Timestamp) -> Option<String> {
     }
     let when = match (room.reports.last, phase) {
         (None, Phase::Exited { .. }) => "before it was ready".to_owned(),
-        (Some(_), _) if lived < SHORT_LIFE => format!("after {lived}"),
+        // Always in the same words, so that it is told once.
+        (Some(_), _) if lived < SHORT_LIFE => format!("within {SHORT_LIFE} of its start"),
         (None | Some(_), _) => return None,
     };
     let (code, reason) = ended;
