@@ -110,6 +110,8 @@ pub enum Overdue {
     Draining(Span),
     /// It said that it is ending, and has not ended since.
     Shutdown(Span),
+    /// It said "forget me": there is nothing to wait for.
+    Left,
 }
 
 impl fmt::Display for Overdue {
@@ -121,6 +123,7 @@ impl fmt::Display for Overdue {
             Self::Lost(span) => write!(f, "nothing was heard of it for {span}"),
             Self::Draining(span) => write!(f, "it was asked to leave, and was silent for {span}"),
             Self::Shutdown(span) => write!(f, "it said that it is ending, and still runs after {span}"),
+            Self::Left => write!(f, "it said goodbye"),
         }
     }
 }
@@ -269,8 +272,7 @@ impl<'a> Watch<'a> {
     fn overdue_shutdown(&self, room: &Room) -> Option<Overdue> {
         let over = match (&room.intent, room.reports.last) {
             (Intent::Stopping { since, .. }, _) => self.now.since(*since) > self.shutdown + STUCK,
-            // "Forget me" needs no deadline: there is nothing left to end in it.
-            (_, Some(last)) if last.status == Reported::Terminated => true,
+            (_, Some(last)) if last.status == Reported::Terminated => return Some(Overdue::Left),
             (_, Some(last)) => self.now.since(last.since) > self.shutdown,
             (_, None) => false,
         };

@@ -222,7 +222,7 @@ fn check(world: &World, plan: &Plan) {
 fn check_stop(overdue: Option<Overdue>, room: &Room, action: &Action) {
     match overdue {
         Some(Overdue::Lost(_) | Overdue::Occupied(_)) => {}
-        Some(Overdue::Initialization(_) | Overdue::Draining(_) | Overdue::Shutdown(_)) => {
+        Some(Overdue::Initialization(_) | Overdue::Draining(_) | Overdue::Shutdown(_) | Overdue::Left) => {
             assert!(!room.is_protected(), "{action} of {room:?}");
         }
         Some(Overdue::Ping(_)) | None => {

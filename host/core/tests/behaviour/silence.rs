@@ -228,7 +228,7 @@ fn room_that_says_it_ends_has_its_shutdown_time_even_while_it_pings() {
     world.wait(Span::from_secs(10));
     assert!(matches!(overdue(&world, 1), Some(Overdue::Shutdown(_))));
     world.report(2, Reported::Terminated);
-    assert!(matches!(overdue(&world, 2), Some(Overdue::Shutdown(_))));
+    assert_eq!(overdue(&world, 2), Some(Overdue::Left));
 }
 
 proptest! {
