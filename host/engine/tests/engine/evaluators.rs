@@ -79,8 +79,10 @@ fn a_full_queue_is_told_at_once_and_is_nobodys_fault() {
     let heavy = ENGINE
         .load_within(&sample("infinite-loop"), Class::Heavy, limits)
         .expect("it loads");
+    // Far more than wait at most: while they are asked, some are answered already, more of them on a busy machine.
+    let shown = observation();
     let answers = block_on(join_all(
-        (0..300).map(|_| evaluator.evaluate(&heavy, observation())),
+        (0..2_000).map(|_| evaluator.evaluate(&heavy, shown.clone())),
     ));
     let full = |class: FailureClass| class == FailureClass::QueueFull;
     let classes: Vec<_> = answers
@@ -88,10 +90,10 @@ fn a_full_queue_is_told_at_once_and_is_nobodys_fault() {
         .map(|answer| answer.as_ref().expect_err("it loops").class)
         .collect();
     let refused = classes.iter().filter(|class| full(**class)).count();
-    assert!(refused >= 300 - 256 - 2, "{refused}");
+    assert!(refused > 0, "nobody was refused");
     assert!(
-        classes.iter().any(|class| !full(*class)),
-        "the others are answered"
+        classes.len() - refused >= 256,
+        "{refused} were refused, the others are answered"
     );
     assert!(!FailureClass::QueueFull.is_policys_fault());
 }
