@@ -26,6 +26,8 @@ struct Cli {
 enum Verb {
     /// Run everything in one process, with rooms as local processes: no cluster, no server, one command.
     Dev(Dev),
+    /// Bring a database's tables up to date, or tell whether they are.
+    Migrate(crate::migrate::Args),
     /// Be the bundled example room; `maestro dev` starts these.
     Room(crate::room::Args),
     /// Run any program as a room: report for it whether it is ready, in a match, or ending.
@@ -93,6 +95,7 @@ pub fn main() -> ExitCode {
             ..
         }) => crate::dev::init::main(&init),
         Verb::Dev(dev) => crate::dev::main(dev),
+        Verb::Migrate(migrate) => crate::migrate::main(&migrate),
         Verb::Room(room) => crate::room::main(room),
         Verb::Wrap(wrap) => crate::wrap::main(wrap),
         Verb::CompilePolicy { .. } => maestro_engine::compile_child_main(),

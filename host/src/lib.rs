@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod dev;
+pub mod migrate;
 pub mod app;
 pub mod api;
 pub mod known;

@@ -1,9 +1,8 @@
 //! The store: what schedulers, policies and operations shall be, the journal of what was decided, and events.
 //!
-//! SQLite through sea-orm, in statements that PostgreSQL takes too. Writing goes through one connection, so that
-//! writers queue here instead of failing with "database is locked"; readers have connections of their own, which
-//! write-ahead logging never blocks. It never asks what time it is: `now` is a parameter. Rooms are not in here,
-//! and no room's ping ever waits for it. Callers: the API, the control loop, the catalog.
+//! SQLite in a file, or a PostgreSQL server, through the same statements of sea-orm; what differs stands in `sqlite`
+//! and `postgres`. It never asks what time it is: `now` is a parameter. Rooms are not in here, and no room's ping
+//! ever waits for it. Callers: the API, the control loop, the catalog.
 
 pub mod schedulers;
 pub mod versions;
@@ -12,27 +11,26 @@ pub mod operations;
 pub mod journal;
 pub mod samples;
 pub mod events;
+pub mod postgres;
+pub mod migration;
+mod sqlite;
 mod entity;
 mod error;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use maestro_migrations::{Migrator, MigratorTrait};
-use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 
 pub use error::Error;
 
-/// Readers that may work beside each other; queries are short, so that few serve many requests.
-const READERS: u32 = 4;
-
-/// How long a call waits for a connection, and a connection for another process's lock, before it fails.
+/// How long a call waits for a connection, and a statement for another's lock, before it fails.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The store; cheap to clone.
@@ -40,37 +38,37 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Store {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
+    /// Where a server is asked; `None` for a file.
+    server: Option<Arc<postgres::Config>>,
+}
+
+/// What a transaction writes. Writers of one subject go one after the other on either database, so that what a
+/// transaction read is still so when it writes, and rows are numbered in the order in which others come to see them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    /// Schedulers, versions, policies, operations.
+    Definitions,
+    /// Decisions, recorded samples, and what was dropped of them.
+    Journal,
+    /// What rooms, players and people did.
+    Events,
 }
 
 impl Store {
     /// Opens the database in this file, creates it when it is not there, and brings its tables up to date.
     pub async fn open(path: &Path) -> Result<Self, Error> {
-        let opened = |cause| Error::Open {
-            path: path.to_owned(),
-            cause,
-        };
-        let writer = connect(path, 1).await.map_err(opened)?;
-        migrate(&writer).await?;
-        let reader = connect(path, READERS).await.map_err(opened)?;
-        Ok(Self { writer, reader })
+        sqlite::open(path).await
     }
 
     /// A store that lives as long as this value.
     pub async fn in_memory() -> Result<Self, Error> {
-        let mut options = options("sqlite::memory:", 1);
-        // Each connection to `:memory:` is a database of its own: the only one must never be closed.
-        options
-            .idle_timeout(None::<Duration>)
-            .max_lifetime(None::<Duration>);
-        let writer = Database::connect(options).await.map_err(|cause| Error::Open {
-            path: ":memory:".into(),
-            cause,
-        })?;
-        migrate(&writer).await?;
-        Ok(Self {
-            reader: writer.clone(),
-            writer,
-        })
+        sqlite::in_memory().await
+    }
+
+    /// A store on a PostgreSQL server. Nothing is asked of the server yet, so that one that is away for the moment
+    /// keeps nobody from starting; [`Store::standing`] tells whether its tables are what this release needs.
+    pub fn on_server(config: postgres::Config) -> Result<Self, Error> {
+        postgres::open(config)
     }
 
     /// Whether the database answers.
@@ -79,55 +77,26 @@ impl Store {
         answer.map(|_| ()).map_err(failed("reach the store"))
     }
 
-    /// Ends all connections; the write-ahead log is folded into the file.
+    /// Ends all connections; the write-ahead log of a file is folded into it.
     pub async fn close(self) -> Result<(), Error> {
         self.reader.close().await.map_err(failed("close the store"))?;
         self.writer.close().await.map_err(failed("close the store"))
     }
 
-    /// Begins a transaction that holds the write lock from the start: one that read first and wrote later could
-    /// find the lock taken by another process and could not wait for it.
-    async fn begin(&self, what: &'static str) -> Result<DatabaseTransaction, Error> {
+    /// Begins a transaction that is the only one to write its subject from the start: one that read first and wrote
+    /// later could find that another did the same meanwhile.
+    async fn begin(&self, subject: Subject, what: &'static str) -> Result<DatabaseTransaction, Error> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        self.writer
-            .begin_with_options(options)
+        let transaction = self.writer.begin_with_options(options).await;
+        let transaction = transaction.map_err(failed(what))?;
+        postgres::lock(&transaction, subject)
             .await
-            .map_err(failed(what))
+            .map_err(failed(what))?;
+        Ok(transaction)
     }
-}
-
-async fn connect(path: &Path, connections: u32) -> Result<DatabaseConnection, DbErr> {
-    let path = path.to_owned();
-    let mut options = options("sqlite:maestro.db", connections);
-    options.map_sqlx_sqlite_opts(move |sqlite: SqliteConnectOptions| {
-        sqlite
-            .filename(&path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // With a write-ahead log, `Normal` can lose the last moments to a power cut, and never consistency.
-            .synchronous(SqliteSynchronous::Normal)
-            .busy_timeout(PATIENCE)
-    });
-    Database::connect(options).await
-}
-
-fn options(url: &str, connections: u32) -> ConnectOptions {
-    let mut options = ConnectOptions::new(url);
-    options
-        .max_connections(connections)
-        .min_connections(1)
-        .acquire_timeout(PATIENCE)
-        .sqlx_logging(false);
-    options
-}
-
-async fn migrate(database: &DatabaseConnection) -> Result<(), Error> {
-    Migrator::up(database, None)
-        .await
-        .map_err(|cause| Error::Migrate { cause })
 }
 
 /// Names what was to be done when a statement fails; reads on from "failed to ".

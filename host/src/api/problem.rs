@@ -217,6 +217,7 @@ impl From<store::Error> for Problem {
             | store::Error::OperationOver(_) => Self::new(Kind::Conflict, "conflict", description),
             store::Error::Open { .. }
             | store::Error::Migrate { .. }
+            | store::Error::Diverged { .. }
             | store::Error::Statement { .. }
             | store::Error::Unreadable { .. } => {
                 tracing::error!("{}", chain(&error));

@@ -1,9 +1,8 @@
 //! What can go wrong with the store.
 
-use std::path::PathBuf;
-
 use maestro_core::names::{Digest, PolicyName, SchedulerName, Version};
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
+use sqlx::postgres::PgDatabaseError;
 
 use super::schedulers::ManagedBy;
 
@@ -11,10 +10,10 @@ use super::schedulers::ManagedBy;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database can't be opened or created.
-    #[error("failed to open the store {}", path.display())]
+    #[error("failed to open the store {place}")]
     Open {
-        /// Its file.
-        path: PathBuf,
+        /// Its file, or its server and database.
+        place: String,
         /// Why.
         #[source]
         cause: DbErr,
@@ -25,6 +24,18 @@ pub enum Error {
         /// Why.
         #[source]
         cause: DbErr,
+    },
+    /// The tables were changed by another line of releases, which this one can't go on from.
+    #[error(
+        "the store's tables lack {} and have {} of another release; run the newest release's `maestro migrate`",
+        pending.join(", "),
+        newer.join(", ")
+    )]
+    Diverged {
+        /// Migrations that are still to be applied.
+        pending: Vec<String>,
+        /// Migrations that this release does not know.
+        newer: Vec<String>,
     },
     /// A statement failed or was not answered in time; a change may have happened.
     #[error("failed to {what}")]
@@ -103,7 +114,8 @@ impl Error {
             Self::Open { cause, .. } | Self::Migrate { cause } | Self::Statement { cause, .. } => {
                 is_passing(cause)
             }
-            Self::Unreadable { .. }
+            Self::Diverged { .. }
+            | Self::Unreadable { .. }
             | Self::SchedulerExists(_)
             | Self::UnknownScheduler(_)
             | Self::Deleting(_)
@@ -120,7 +132,8 @@ impl Error {
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Open { .. } | Self::Migrate { .. } | Self::Statement { .. } => true,
-            Self::Unreadable { .. }
+            Self::Diverged { .. }
+            | Self::Unreadable { .. }
             | Self::SchedulerExists(_)
             | Self::UnknownScheduler(_)
             | Self::Deleting(_)
@@ -163,14 +176,30 @@ fn is_passing(error: &DbErr) -> bool {
 }
 
 fn is_passing_sqlx(error: &SqlxError) -> bool {
-    // The low byte of SQLite's extended codes: busy, locked, I/O error, full, can't open.
-    const PASSING: [u32; 5] = [5, 6, 10, 13, 14];
     match error {
         SqlxError::Io(_) | SqlxError::PoolTimedOut | SqlxError::PoolClosed | SqlxError::WorkerCrashed => true,
-        SqlxError::Database(cause) => cause
-            .code()
-            .and_then(|code| code.parse::<u32>().ok())
-            .is_some_and(|code| PASSING.contains(&(code & 0xff))),
+        SqlxError::Database(cause) => {
+            let code = cause.code().unwrap_or_default();
+            match cause.try_downcast_ref::<PgDatabaseError>() {
+                Some(_) => is_passing_on_postgres(&code),
+                None => is_passing_on_sqlite(&code),
+            }
+        }
         _ => false,
     }
+}
+
+/// By the class of a SQLSTATE: connection, rolled back, out of resources, stopped by its operator, system; a lock that
+/// was not free; a server that takes no writes, as one does that is no longer the primary.
+fn is_passing_on_postgres(code: &str) -> bool {
+    const CLASSES: [&str; 5] = ["08", "40", "53", "57", "58"];
+    const CODES: [&str; 2] = ["55P03", "25006"];
+    CLASSES.iter().any(|class| code.starts_with(class)) || CODES.contains(&code)
+}
+
+/// By the low byte of the extended code: busy, locked, I/O error, full, can't open.
+fn is_passing_on_sqlite(code: &str) -> bool {
+    const PASSING: [u32; 5] = [5, 6, 10, 13, 14];
+    code.parse::<u32>()
+        .is_ok_and(|code| PASSING.contains(&(code & 0xff)))
 }

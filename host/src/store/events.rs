@@ -10,7 +10,7 @@ use sea_orm::{
 };
 
 use super::entity::event;
-use super::{Error, Store, column, failed, number, schedulers, unreadable};
+use super::{Error, Store, Subject, column, failed, number, postgres, schedulers, unreadable};
 
 /// Most events in one answer.
 const PAGE: u64 = 500;
@@ -79,7 +79,10 @@ impl Kind {
 impl Store {
     /// Adds an event.
     pub async fn append_event(&self, event: &Event) -> Result<(), Error> {
-        insert(&self.writer, event).await
+        const WHAT: &str = "store an event";
+        let transaction = self.begin(Subject::Events, WHAT).await?;
+        insert(&transaction, event).await?;
+        transaction.commit().await.map_err(failed(WHAT))
     }
 
     /// A scheduler's events with their places, newest first.
@@ -127,6 +130,10 @@ pub(super) async fn tell(
         sent_at: None,
         metadata: metadata.to_string(),
     };
+    // Its number shall not be seen after a later one's, as it would be if others wrote events before this is committed.
+    postgres::lock(database, Subject::Events)
+        .await
+        .map_err(failed("store an event"))?;
     insert(database, &event).await
 }
 

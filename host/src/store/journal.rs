@@ -17,7 +17,7 @@ use sea_orm::{
 use sha2::{Digest as _, Sha256};
 
 use super::entity::decision;
-use super::{Error, Store, column, failed, number, schedulers};
+use super::{Error, Store, Subject, column, failed, number, schedulers};
 
 pub use budget::{Budget, Dropped, Reason, Table};
 pub use outbox::Outbox;
@@ -87,7 +87,7 @@ impl Store {
     /// Adds decisions, in order.
     pub async fn append(&self, entries: &[Entry]) -> Result<(), Error> {
         const WHAT: &str = "write the journal";
-        let transaction = self.begin(WHAT).await?;
+        let transaction = self.begin(Subject::Journal, WHAT).await?;
         for entry in entries {
             append_one(&transaction, entry).await?;
         }

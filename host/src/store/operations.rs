@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entity::operation;
 use super::schedulers::{self, ManagedBy};
-use super::{Error, Store, column, events, failed, number, unreadable};
+use super::{Error, Store, Subject, column, events, failed, number, unreadable};
 
 /// Most operations in one answer.
 const PAGE: u64 = 100;
@@ -120,7 +120,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Operation, Error> {
         const WHAT: &str = "store a request to scale";
-        let transaction = self.begin(WHAT).await?;
+        let transaction = self.begin(Subject::Definitions, WHAT).await?;
         schedulers::find_live(&transaction, name, None::<&ManagedBy>).await?;
         let operation = insert(&transaction, name, &Input::Scale { wanted }, now).await?;
         let told = serde_json::json!({ "wanted": wanted });
@@ -167,7 +167,7 @@ impl Store {
     /// Writes how far an operation has come; [`Error::OperationOver`] when it has ended already.
     pub async fn advance(&self, id: u64, step: &Step, now: Timestamp) -> Result<(), Error> {
         const WHAT: &str = "write an operation's progress";
-        let transaction = self.begin(WHAT).await?;
+        let transaction = self.begin(Subject::Definitions, WHAT).await?;
         let row = operation::Entity::find_by_id(column(id)).one(&transaction).await;
         let row = row.map_err(failed(WHAT))?.ok_or(Error::OperationOver(id))?;
         if is_final(parse_state(&row.state)?) {

@@ -8,7 +8,7 @@ use sea_orm::{
 };
 
 use super::entity::policy;
-use super::{Error, Store, column, failed, number, unreadable, versions};
+use super::{Error, Store, Subject, column, failed, number, unreadable, versions};
 
 /// A deployed policy, without its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Store {
     /// deployment's time comes back; other bytes under the same name and version are [`Error::PolicyExists`].
     pub async fn deploy_policy(&self, policy: &Deployed, component: &[u8]) -> Result<Deployed, Error> {
         const WHAT: &str = "store a policy";
-        let transaction = self.begin(WHAT).await?;
+        let transaction = self.begin(Subject::Definitions, WHAT).await?;
         let key = (policy.name.to_string(), policy.version.clone());
         let present = without_bytes(policy::Entity::find_by_id(key))
             .one(&transaction)
@@ -80,7 +80,7 @@ impl Store {
     /// Removes policies: all of them, or none while a scheduler that is stored asks one of them.
     pub async fn remove_policies(&self, policies: &[Deployed]) -> Result<(), Error> {
         const WHAT: &str = "remove a policy";
-        let transaction = self.begin(WHAT).await?;
+        let transaction = self.begin(Subject::Definitions, WHAT).await?;
         for policy in policies {
             let schedulers = versions::asking(&transaction, policy.digest).await?;
             if !schedulers.is_empty() {

@@ -18,7 +18,7 @@ use serde_json::json;
 use super::entity::scheduler;
 use super::operations::{self, Input, Operation};
 use super::versions::{self, Release};
-use super::{Error, Store, column, events, failed, unreadable};
+use super::{Error, Store, Subject, column, events, failed, unreadable};
 
 /// A version to be stored.
 #[derive(Clone, Debug)]
@@ -94,7 +94,7 @@ impl Store {
     pub async fn create_scheduler(&self, draft: &Draft<'_>, now: Timestamp) -> Result<Operation, Error> {
         const WHAT: &str = "store a new scheduler";
         let name = &draft.scheduler.name;
-        let transaction = self.begin(WHAT).await?;
+        let transaction = self.begin(Subject::Definitions, WHAT).await?;
         match find(&transaction, name).await? {
             Some(row) if row.state != LIVE => return Err(Error::Deleting(name.clone())),
             Some(_) => return Err(Error::SchedulerExists(name.clone())),
@@ -133,7 +133,7 @@ impl Store {
     ) -> Result<Change, Error> {
         const WHAT: &str = "store a new version of a scheduler";
         let name = &draft.scheduler.name;
-        let transaction = self.begin(WHAT).await?;
+        let transaction = self.begin(Subject::Definitions, WHAT).await?;
         let row = find_live(&transaction, name, Some(&draft.managed_by)).await?;
         let active = active_version(&row)?;
         if active != before.1 {
@@ -176,7 +176,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Operation, Error> {
         const WHAT: &str = "mark a scheduler for deletion";
-        let transaction = self.begin(WHAT).await?;
+        let transaction = self.begin(Subject::Definitions, WHAT).await?;
         let row = find(&transaction, name)
             .await?
             .ok_or_else(|| Error::UnknownScheduler(name.clone()))?;
@@ -213,7 +213,7 @@ impl Store {
         (from, to): (&ManagedBy, &ManagedBy),
     ) -> Result<(), Error> {
         const WHAT: &str = "hand a scheduler over";
-        let transaction = self.begin(WHAT).await?;
+        let transaction = self.begin(Subject::Definitions, WHAT).await?;
         let row = find(&transaction, name).await?;
         if let Some(row) = row.filter(|row| ManagedBy::parse(&row.managed_by) == *from) {
             let mut row = row.into_active_model();
@@ -226,7 +226,7 @@ impl Store {
     /// Forgets a scheduler whose last room is gone. Its journal stays until it is too old.
     pub async fn remove_scheduler(&self, name: &SchedulerName, now: Timestamp) -> Result<(), Error> {
         const WHAT: &str = "remove a scheduler";
-        let transaction = self.begin(WHAT).await?;
+        let transaction = self.begin(Subject::Definitions, WHAT).await?;
         let removed = scheduler::Entity::delete_by_id(name.to_string())
             .exec(&transaction)
             .await

@@ -1,7 +1,36 @@
-//! What the store promises, on SQLite in memory and in files.
+//! What the store promises, on SQLite in memory and in files, and with the testbed on PostgreSQL.
+
+/// Runs each check, an `async fn(Store)`, on an empty store of either kind.
+macro_rules! on_both {
+    ($($check:ident;)*) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test]
+                async fn $check() {
+                    super::$check(crate::store::Store::in_memory().await.unwrap()).await;
+                }
+            )*
+        }
+
+        #[cfg(feature = "testbed")]
+        mod on_postgres {
+            use crate::store::tests::server::Database;
+            $(
+                #[tokio::test]
+                async fn $check() {
+                    let database = Database::migrated().await;
+                    super::$check(database.store()).await;
+                    database.remove().await;
+                }
+            )*
+        }
+    };
+}
 
 mod journal;
 mod schedulers;
+#[cfg(feature = "testbed")]
+mod server;
 
 use std::collections::BTreeMap;
 
@@ -57,15 +86,13 @@ pub(super) fn scheduler(text: &str, image: &str, min: u32) -> Scheduler {
     }
 }
 
-/// A store with this scheduler in it, as `v1.0`.
-pub(super) async fn store_with(scheduler: &Scheduler) -> Store {
-    let store = Store::in_memory().await.unwrap();
+/// Puts this scheduler into the store, as `v1.0`.
+pub(super) async fn fill(store: &Store, scheduler: &Scheduler) {
     let digests = BTreeMap::new();
     store
         .create_scheduler(&draft(scheduler, &digests), at(1_000))
         .await
         .unwrap();
-    store
 }
 
 pub(super) fn draft<'a>(
@@ -85,6 +112,10 @@ use super::schedulers as schedulers_module;
 
 pub(super) fn version(text: &str) -> Version {
     Version::parse(text).unwrap()
+}
+
+on_both! {
+    a_policy_version_never_changes_its_bytes;
 }
 
 #[tokio::test]
@@ -117,22 +148,22 @@ async fn a_lock_held_by_another_process_is_a_passing_failure() {
     let path = folder.path().join("maestro.db");
     let ours = Store::open(&path).await.unwrap();
     let theirs = Store::open(&path).await.unwrap();
-    let lock = theirs.begin("lock").await.unwrap();
+    let lock = theirs.begin(Subject::Definitions, "lock").await.unwrap();
     ours.writer
         .execute_unprepared("PRAGMA busy_timeout = 1")
         .await
         .unwrap();
-    let error = ours.begin("store it").await.unwrap_err();
+    let error = ours.begin(Subject::Definitions, "store it").await.unwrap_err();
     assert!(error.is_retryable(), "{error:?}");
     lock.rollback().await.unwrap();
-    ours.begin("store it").await.unwrap();
+    ours.begin(Subject::Definitions, "store it").await.unwrap();
 }
 
 #[tokio::test]
 async fn readers_go_on_while_a_writer_holds_the_lock() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("maestro.db")).await.unwrap();
-    let lock = store.begin("lock").await.unwrap();
+    let lock = store.begin(Subject::Definitions, "lock").await.unwrap();
     assert_eq!(store.schedulers().await.unwrap(), []);
     lock.rollback().await.unwrap();
 }
@@ -149,9 +180,7 @@ fn policy(version: &str, digest: u8) -> Deployed {
     }
 }
 
-#[tokio::test]
-async fn a_policy_version_never_changes_its_bytes() {
-    let store = Store::in_memory().await.unwrap();
+async fn a_policy_version_never_changes_its_bytes(store: Store) {
     store.deploy_policy(&policy("1.0.0", 1), b"one").await.unwrap();
     store.deploy_policy(&policy("1.0.0", 1), b"one").await.unwrap();
     let error = store

@@ -8,7 +8,7 @@ use sea_orm::{
 };
 
 use crate::store::entity::{decision, dropped, event, segment};
-use crate::store::{Error, Store, column, failed, number, unreadable};
+use crate::store::{Error, Store, Subject, column, failed, number, unreadable};
 
 /// Rows that go at once when the size is over its budget.
 const CHUNK: u64 = 500;
@@ -85,7 +85,7 @@ impl Store {
     pub async fn trim(&self, budget: Budget, now: Timestamp) -> Result<Vec<Dropped>, Error> {
         const WHAT: &str = "trim the journal";
         let mut all = Vec::new();
-        let transaction = self.begin(WHAT).await?;
+        let transaction = self.begin(Subject::Journal, WHAT).await?;
         for table in [Table::Journal, Table::Samples, Table::Events] {
             let gone = table.drop_before(&transaction, now - budget.age).await?;
             all.extend(gone.filter(|gone| gone.records > 0));
@@ -114,7 +114,7 @@ impl Store {
     /// Writes down a gap, joined with one of the same kind that was written within a day.
     pub(super) async fn note_dropped(&self, gone: &Dropped, now: Timestamp) -> Result<(), Error> {
         const WHAT: &str = "write down what was dropped";
-        let transaction = self.begin(WHAT).await?;
+        let transaction = self.begin(Subject::Journal, WHAT).await?;
         dropped::Entity::delete_many()
             .filter(dropped::Column::At.lt((now - NOTE.times(90)).ms()))
             .exec(&transaction)
@@ -164,7 +164,7 @@ impl Store {
     /// Drops the oldest rows of the table that reaches back further, if both together are over `bytes`.
     async fn drop_oldest(&self, bytes: u64) -> Result<Option<Dropped>, Error> {
         const WHAT: &str = "trim the journal";
-        let transaction = self.begin(WHAT).await?;
+        let transaction = self.begin(Subject::Journal, WHAT).await?;
         let journal = Table::Journal.size(&transaction).await?;
         let samples = Table::Samples.size(&transaction).await?;
         if journal.bytes.saturating_add(samples.bytes) <= bytes {
@@ -184,7 +184,7 @@ impl Store {
     /// Drops the oldest events, if all are over `bytes`.
     async fn drop_oldest_events(&self, bytes: u64) -> Result<Option<Dropped>, Error> {
         const WHAT: &str = "trim the events";
-        let transaction = self.begin(WHAT).await?;
+        let transaction = self.begin(Subject::Journal, WHAT).await?;
         let excess = Table::Events
             .size(&transaction)
             .await?

@@ -6,6 +6,15 @@ use super::super::journal::{Budget, Dropped, Entry, Outbox, Reason, Table};
 use super::super::samples::Segment;
 use super::*;
 
+on_both! {
+    equal_holds_in_a_row_are_one_row_with_a_count;
+    a_hold_for_another_reason_is_another_row;
+    a_former_scheduler_of_the_same_name_says_nothing_of_this_one;
+    what_is_too_old_goes_and_the_gap_is_told;
+    the_oldest_go_first_when_there_is_too_much;
+    segments_are_found_by_the_time_they_reach_into;
+}
+
 fn decision(ms: i64, before: u32, wanted: u32) -> Decision {
     Decision {
         at: at(ms),
@@ -34,9 +43,8 @@ fn entry(ms: i64, before: u32, wanted: u32) -> Entry {
     )
 }
 
-#[tokio::test]
-async fn equal_holds_in_a_row_are_one_row_with_a_count() {
-    let store = store_with(&scheduler("pong", "pong:1", 3)).await;
+async fn equal_holds_in_a_row_are_one_row_with_a_count(store: Store) {
+    fill(&store, &scheduler("pong", "pong:1", 3)).await;
     let other = Entry::new(&name("other"), &decision(1_002, 3, 3), vec![1]);
     let entries = [
         entry(1_000, 3, 3),
@@ -78,9 +86,8 @@ async fn equal_holds_in_a_row_are_one_row_with_a_count() {
     assert_eq!(times, [1_008, 1_007], "holds are left out");
 }
 
-#[tokio::test]
-async fn a_hold_for_another_reason_is_another_row() {
-    let store = store_with(&scheduler("pong", "pong:1", 3)).await;
+async fn a_hold_for_another_reason_is_another_row(store: Store) {
+    fill(&store, &scheduler("pong", "pong:1", 3)).await;
     let clamped = |ms: i64, left: u64, from: u32| {
         let left = Span::from_secs(left);
         let clamps = vec![Clamp {
@@ -106,9 +113,8 @@ async fn a_hold_for_another_reason_is_another_row() {
     assert_eq!(counts, [1, 1, 2]);
 }
 
-#[tokio::test]
-async fn a_former_scheduler_of_the_same_name_says_nothing_of_this_one() {
-    let store = store_with(&scheduler("pong", "pong:1", 3)).await;
+async fn a_former_scheduler_of_the_same_name_says_nothing_of_this_one(store: Store) {
+    fill(&store, &scheduler("pong", "pong:1", 3)).await;
     let since = store.scheduler(&name("pong")).await.unwrap().unwrap().created_at;
     store.append(&[entry(999, 3, 50)]).await.unwrap();
     assert_eq!(store.last_wanted(&name("pong"), since).await.unwrap(), None);
@@ -118,9 +124,7 @@ async fn a_former_scheduler_of_the_same_name_says_nothing_of_this_one() {
     assert_eq!(store.changes(&name("pong"), since, 10).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn what_is_too_old_goes_and_the_gap_is_told() {
-    let store = Store::in_memory().await.unwrap();
+async fn what_is_too_old_goes_and_the_gap_is_told(store: Store) {
     let budget = Budget {
         age: Span::from_ms(1_000),
         ..Budget::default()
@@ -152,9 +156,7 @@ async fn what_is_too_old_goes_and_the_gap_is_told() {
     assert_eq!(store.dropped().await.unwrap(), [joined]);
 }
 
-#[tokio::test]
-async fn the_oldest_go_first_when_there_is_too_much() {
-    let store = Store::in_memory().await.unwrap();
+async fn the_oldest_go_first_when_there_is_too_much(store: Store) {
     let entries: Vec<Entry> = (0..1_200).map(|n| entry(10_000 + n, 1, 2)).collect();
     store.append(&entries).await.unwrap();
     let segment = |ms: i64| Segment {
@@ -190,9 +192,7 @@ async fn the_oldest_go_first_when_there_is_too_much() {
     assert_eq!(store.trim(budget, at(30_000)).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn segments_are_found_by_the_time_they_reach_into() {
-    let store = Store::in_memory().await.unwrap();
+async fn segments_are_found_by_the_time_they_reach_into(store: Store) {
     let segment = |since: i64, until: i64| Segment {
         since: at(since),
         at: at(until),
@@ -218,7 +218,7 @@ async fn decisions_wait_while_the_store_is_away_and_a_gap_is_told_afterwards() {
         .execute_unprepared("PRAGMA busy_timeout = 1")
         .await
         .unwrap();
-    let lock = blocker.begin("lock").await.unwrap();
+    let lock = blocker.begin(Subject::Journal, "lock").await.unwrap();
 
     let mut outbox = Outbox::default();
     for n in 0..10_005 {

@@ -4,6 +4,17 @@ use super::super::operations::{Input, State, Step};
 use super::super::schedulers::{Change, ManagedBy, State as Should};
 use super::*;
 
+on_both! {
+    a_scheduler_begins_as_its_first_version_with_an_operation;
+    what_runs_in_a_room_makes_a_major_version_and_all_else_a_minor_one;
+    a_policy_that_resolves_to_other_bytes_makes_a_minor_version;
+    an_update_of_another_version_than_the_active_one_is_refused;
+    only_a_hundred_versions_are_kept_and_no_number_comes_twice;
+    a_scheduler_changes_only_from_where_it_is_managed;
+    a_scheduler_that_is_being_deleted_takes_nothing_but_force_until_it_is_gone;
+    an_operation_only_goes_forward_and_ends_once;
+}
+
 async fn update(
     store: &Store,
     before: &Scheduler,
@@ -23,10 +34,9 @@ fn stored_version(change: Change) -> String {
     }
 }
 
-#[tokio::test]
-async fn a_scheduler_begins_as_its_first_version_with_an_operation() {
+async fn a_scheduler_begins_as_its_first_version_with_an_operation(store: Store) {
     let pong = scheduler("pong", "pong:1", 3);
-    let store = store_with(&pong).await;
+    fill(&store, &pong).await;
     let stored = store.scheduler(&pong.name).await.unwrap().unwrap();
     assert_eq!(stored.active.version, Version::FIRST);
     assert_eq!(stored.active.document, "name: x");
@@ -47,12 +57,11 @@ async fn a_scheduler_begins_as_its_first_version_with_an_operation() {
     assert_eq!(store.scheduler(&name("other")).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn what_runs_in_a_room_makes_a_major_version_and_all_else_a_minor_one() {
+async fn what_runs_in_a_room_makes_a_major_version_and_all_else_a_minor_one(store: Store) {
     let one = scheduler("pong", "pong:1", 3);
     let more = scheduler("pong", "pong:1", 4);
     let two = scheduler("pong", "pong:2", 4);
-    let store = store_with(&one).await;
+    fill(&store, &one).await;
     let steps = [
         (&one, "v1.0", &one, "v1.0 unchanged"),
         (&one, "v1.0", &more, "v1.1"),
@@ -74,10 +83,9 @@ async fn what_runs_in_a_room_makes_a_major_version_and_all_else_a_minor_one() {
     assert_eq!(store.release(&one.name, version("v1.3")).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_policy_that_resolves_to_other_bytes_makes_a_minor_version() {
+async fn a_policy_that_resolves_to_other_bytes_makes_a_minor_version(store: Store) {
     let pong = scheduler("pong", "pong:1", 3);
-    let store = store_with(&pong).await;
+    fill(&store, &pong).await;
     let digests = BTreeMap::from([("up[0]".to_owned(), Digest([7; 32]))]);
     let before = (&pong, Version::FIRST);
     let change = store
@@ -88,20 +96,18 @@ async fn a_policy_that_resolves_to_other_bytes_makes_a_minor_version() {
     assert_eq!(stored.active.digests, digests);
 }
 
-#[tokio::test]
-async fn an_update_of_another_version_than_the_active_one_is_refused() {
+async fn an_update_of_another_version_than_the_active_one_is_refused(store: Store) {
     let one = scheduler("pong", "pong:1", 3);
     let two = scheduler("pong", "pong:2", 3);
-    let store = store_with(&one).await;
+    fill(&store, &one).await;
     update(&store, &one, "v1.0", &two).await.unwrap();
     let error = update(&store, &one, "v1.0", &two).await.unwrap_err();
     assert_eq!(error.to_string(), "scheduler pong is at v2.0 by now");
 }
 
-#[tokio::test]
-async fn only_a_hundred_versions_are_kept_and_no_number_comes_twice() {
+async fn only_a_hundred_versions_are_kept_and_no_number_comes_twice(store: Store) {
     let mut before = scheduler("pong", "pong:1", 0);
-    let store = store_with(&before).await;
+    fill(&store, &before).await;
     for minor in 0..120 {
         let after = scheduler("pong", "pong:1", minor + 1);
         update(&store, &before, &format!("v1.{minor}"), &after)
@@ -114,10 +120,8 @@ async fn only_a_hundred_versions_are_kept_and_no_number_comes_twice() {
     assert_eq!(releases[0].version, version("v1.21"));
 }
 
-#[tokio::test]
-async fn a_scheduler_changes_only_from_where_it_is_managed() {
+async fn a_scheduler_changes_only_from_where_it_is_managed(store: Store) {
     let pong = scheduler("pong", "pong:1", 3);
-    let store = Store::in_memory().await.unwrap();
     let digests = BTreeMap::new();
     let mut by_file = draft(&pong, &digests);
     by_file.managed_by = ManagedBy::File("pong.yaml".to_owned());
@@ -131,10 +135,9 @@ async fn a_scheduler_changes_only_from_where_it_is_managed() {
     assert!(matches!(error, Err(Error::ManagedElsewhere { .. })), "{error:?}");
 }
 
-#[tokio::test]
-async fn a_scheduler_that_is_being_deleted_takes_nothing_but_force_until_it_is_gone() {
+async fn a_scheduler_that_is_being_deleted_takes_nothing_but_force_until_it_is_gone(store: Store) {
     let pong = scheduler("pong", "pong:1", 3);
-    let store = store_with(&pong).await;
+    fill(&store, &pong).await;
     let first = store
         .delete_scheduler(&pong.name, &ManagedBy::Api, false, at(2))
         .await
@@ -178,10 +181,9 @@ async fn a_scheduler_that_is_being_deleted_takes_nothing_but_force_until_it_is_g
         .unwrap();
 }
 
-#[tokio::test]
-async fn an_operation_only_goes_forward_and_ends_once() {
+async fn an_operation_only_goes_forward_and_ends_once(store: Store) {
     let pong = scheduler("pong", "pong:1", 3);
-    let store = store_with(&pong).await;
+    fill(&store, &pong).await;
     let operation = store.request_scale(&pong.name, 7, at(2_000)).await.unwrap();
     assert_eq!(operation.input, Input::Scale { wanted: 7 });
     let mut step = Step {

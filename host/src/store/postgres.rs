@@ -1,0 +1,148 @@
+//! The store on a server: PostgreSQL.
+//!
+//! What SQLite's single writer gives for nothing is asked for here: a transaction takes its subject's advisory lock
+//! before it reads. Each statement has a time limit on the server, so that a query that hangs gives its connection
+//! back. A change of definitions is told to whoever listens, as a hint: looking every few seconds is the truth.
+
+mod alone;
+mod hints;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use super::{Error, PATIENCE, Store, Subject};
+
+pub(super) use alone::alone;
+
+/// The first half of every advisory lock of ours; spells `Mstr`. The locks are the database's, not a table's.
+const LOCKS: i32 = 0x4d73_7472;
+
+/// The channel on which changes of definitions are told.
+const CHANNEL: &str = "maestro_definitions";
+
+/// The longest that one statement may take on the server.
+const STATEMENT: Duration = Duration::from_secs(10);
+
+/// The longest that a transaction may stay open without a statement: its owner hangs or is gone.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(30);
+
+/// A connection is replaced after this time, so that connections spread again after a fail-over.
+const LIFETIME: Duration = Duration::from_secs(1_800);
+
+/// Where the server is, and how much of it may be used.
+#[derive(Clone)]
+pub struct Config {
+    options: PgConnectOptions,
+    shown: String,
+    connections: u32,
+}
+
+impl Config {
+    /// What this URL says, as in `postgres://user:password@host:5432/database?sslmode=verify-full&sslrootcert=ca.pem`,
+    /// with at most `connections` connections.
+    pub fn parse(url: &str, connections: u32) -> Result<Self, Error> {
+        let unreadable = |cause: DbErr| Error::Open {
+            // What can't be read could hold a password anywhere.
+            place: "at the URL given".to_owned(),
+            cause,
+        };
+        if !["postgres://", "postgresql://"]
+            .iter()
+            .any(|start| url.starts_with(start))
+        {
+            let reason = "expected a URL like postgres://user:password@host:5432/database".to_owned();
+            return Err(unreadable(DbErr::Conn(RuntimeErr::Internal(reason))));
+        }
+        let options: PgConnectOptions = url
+            .parse()
+            .map_err(|cause: sqlx::Error| unreadable(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(cause)))))?;
+        let database = options.get_database().unwrap_or(options.get_username());
+        let shown = format!("{}:{}/{database}", options.get_host(), options.get_port());
+        Ok(Self {
+            shown,
+            connections,
+            options: options.application_name("maestro"),
+        })
+    }
+
+    /// The options of a connection whose statements may take so long; zero is for ever.
+    fn limited(&self, statement: Duration) -> PgConnectOptions {
+        let ms = |limit: Duration| limit.as_millis().to_string();
+        self.options.clone().options([
+            ("statement_timeout", ms(statement)),
+            ("idle_in_transaction_session_timeout", ms(IDLE_IN_TRANSACTION)),
+        ])
+    }
+
+    fn pool(&self) -> PgPoolOptions {
+        PgPoolOptions::new()
+            .max_connections(self.connections)
+            .acquire_timeout(PATIENCE)
+            .max_lifetime(LIFETIME)
+    }
+
+    fn failed(&self, cause: sqlx::Error) -> Error {
+        Error::Open {
+            place: self.shown.clone(),
+            cause: DbErr::Conn(RuntimeErr::SqlxError(Arc::new(cause))),
+        }
+    }
+}
+
+/// Never shows the password.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "postgres at {}", self.shown)
+    }
+}
+
+pub(super) fn open(config: Config) -> Result<Store, Error> {
+    let options = sqlx::ConnectOptions::disable_statement_logging(config.limited(STATEMENT));
+    let pool = config.pool().connect_lazy_with(options);
+    let database = DatabaseConnection::from(pool);
+    Ok(Store {
+        reader: database.clone(),
+        writer: database,
+        server: Some(Arc::new(config)),
+    })
+}
+
+/// Waits until nobody else writes this subject, for as long as the transaction lasts. SQLite's transactions are alone
+/// already.
+pub(super) async fn lock(transaction: &impl ConnectionTrait, subject: Subject) -> Result<(), DbErr> {
+    if transaction.get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    let (number, hint) = match subject {
+        // The server tells it when the transaction is committed, and forgets it when it is not.
+        Subject::Definitions => (1, format!(", pg_notify('{CHANNEL}', '')")),
+        Subject::Journal => (2, String::new()),
+        Subject::Events => (3, String::new()),
+    };
+    let statement = format!("SELECT pg_advisory_xact_lock({LOCKS}, {number}){hint}");
+    transaction.execute_unprepared(&statement).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_an_error_nor_a_debug_line_shows_the_password() {
+        let config = Config::parse("postgres://me:s3cret@db.example:6000/rooms?sslmode=require", 4).unwrap();
+        assert_eq!(format!("{config:?}"), "postgres at db.example:6000/rooms");
+        for wrong in [
+            "mysql://me:s3cret@db",
+            "postgres://me:s3cret@db:port/rooms",
+            "s3cret",
+        ] {
+            let error = Config::parse(wrong, 4).unwrap_err();
+            let told = format!("{error} {error:?}");
+            assert!(!told.contains("s3cret"), "{told}");
+        }
+    }
+}

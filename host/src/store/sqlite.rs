@@ -1,0 +1,76 @@
+//! The store in a file, or in memory: SQLite.
+//!
+//! Writing goes through one connection, so that writers queue here instead of failing with "database is locked";
+//! readers have connections of their own, which write-ahead logging never blocks. The tables are brought up to date
+//! when the file is opened: whoever has the file is the only one who could.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+
+use super::{Error, PATIENCE, Store};
+
+/// Readers that may work beside each other; queries are short, so that few serve many requests.
+const READERS: u32 = 4;
+
+pub(super) async fn open(path: &Path) -> Result<Store, Error> {
+    let opened = |cause| Error::Open {
+        place: path.display().to_string(),
+        cause,
+    };
+    let writer = connect(path, 1).await.map_err(opened)?;
+    let store = Store {
+        reader: writer.clone(),
+        writer,
+        server: None,
+    };
+    store.migrate().await?;
+    let reader = connect(path, READERS).await.map_err(opened)?;
+    Ok(Store { reader, ..store })
+}
+
+pub(super) async fn in_memory() -> Result<Store, Error> {
+    let mut options = options("sqlite::memory:", 1);
+    // Each connection to `:memory:` is a database of its own: the only one must never be closed.
+    options
+        .idle_timeout(None::<Duration>)
+        .max_lifetime(None::<Duration>);
+    let writer = Database::connect(options).await.map_err(|cause| Error::Open {
+        place: ":memory:".to_owned(),
+        cause,
+    })?;
+    let store = Store {
+        reader: writer.clone(),
+        writer,
+        server: None,
+    };
+    store.migrate().await?;
+    Ok(store)
+}
+
+async fn connect(path: &Path, connections: u32) -> Result<DatabaseConnection, DbErr> {
+    let path = path.to_owned();
+    let mut options = options("sqlite:maestro.db", connections);
+    options.map_sqlx_sqlite_opts(move |sqlite: SqliteConnectOptions| {
+        sqlite
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // With a write-ahead log, `Normal` can lose the last moments to a power cut, and never consistency.
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(PATIENCE)
+    });
+    Database::connect(options).await
+}
+
+fn options(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(PATIENCE)
+        .sqlx_logging(false);
+    options
+}
