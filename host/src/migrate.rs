@@ -96,6 +96,7 @@ async fn run(place: Place, is_check: bool) -> Result<ExitCode> {
         }
         Place::Server(config) => Store::on_server(*config)?,
     };
+    store.ping().await?;
     if is_check {
         let standing = store.standing().await?;
         println!("{}", told(&standing));

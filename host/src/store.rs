@@ -73,8 +73,15 @@ impl Store {
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), Error> {
-        let answer = self.reader.execute_unprepared("SELECT 1").await;
-        answer.map(|_| ()).map_err(failed("reach the store"))
+        let Err(cause) = self.reader.execute_unprepared("SELECT 1").await else {
+            return Ok(());
+        };
+        match &self.server {
+            // A pool only tells that it waited in vain.
+            Some(config) => postgres::reach(config).await?,
+            None => {}
+        }
+        Err(failed("reach the store")(cause))
     }
 
     /// Ends all connections; the write-ahead log of a file is folded into it.

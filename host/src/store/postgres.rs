@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection};
+use tokio::time::timeout;
 
 use super::{Error, PATIENCE, Store, Subject};
 
@@ -109,6 +111,15 @@ pub(super) fn open(config: Config) -> Result<Store, Error> {
         writer: database,
         server: Some(Arc::new(config)),
     })
+}
+
+/// Connects once, outside the pool; an error says why that can't be.
+pub(super) async fn reach(config: &Config) -> Result<(), Error> {
+    let options = config.limited(STATEMENT);
+    let connecting = timeout(PATIENCE, PgConnection::connect_with(&options)).await;
+    let connection = connecting.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+    let connection = connection.map_err(|cause| config.failed(cause))?;
+    connection.close().await.map_err(|cause| config.failed(cause))
 }
 
 /// Waits until nobody else writes this subject, for as long as the transaction lasts. SQLite's transactions are alone
