@@ -5,7 +5,7 @@ write_environment() {
     {
         echo "# Written by deploy/testbed/up. All of it listens on loopback and is thrown away by deploy/testbed/down."
         echo "export MAESTRO_TESTBED='$run'"
-        echo "# SERVER stop|start|pause|continue|wipe NAME…: to try what happens when one of them is gone."
+        echo "# \"\$MAESTRO_TESTBED_SERVER\" NAME stop|start|pause|continue|wipe: to try what happens when one of them is gone."
         echo "export MAESTRO_TESTBED_SERVER='$testbed/server'"
         [ ! -f "$run/pki/ca.crt" ] || echo "export MAESTRO_TESTBED_CA='$run/pki/ca.crt'"
         ! is_recorded postgres || print_postgres_environment

@@ -51,6 +51,12 @@ node_cgroup_folders() {
     done
 }
 
+# Those of its cgroups that exist, also where something else made one: runc does, in the unified hierarchy beside v1.
+node_cgroups_left() {
+    compgen -G "/sys/fs/cgroup/$(node_cgroup)" || true
+    compgen -G "/sys/fs/cgroup/*/$(node_cgroup)" || true
+}
+
 check_node() {
     is_root || fail "--tier node needs root: it makes namespaces, mounts and cgroups. Without root there is --tier kwok"
     case $run/ in
@@ -66,10 +72,11 @@ check_node() {
 up_node_network() {
     local pid inside outside cable
     inside=$(node_inside) outside=$(node_outside) cable=$(node_cable)
-    if is_alive node; then
+    if probe node >/dev/null; then
         return 0
     fi
     end_node_processes
+    end node
     if ip -4 route show "$(node_network).0/24" | grep -q . || ip -4 addr show | grep -q "inet $(node_network)\."; then
         fail "the network $(node_network).0/24 is in use on this machine; set MAESTRO_TESTBED_NETWORK to another, such as 10.200.77"
     fi
@@ -84,6 +91,8 @@ up_node_network() {
         sleep 0.02
     done
     pid=$(recorded_pid node)
+    # The cable of a namespace that is being cleared away.
+    ip link delete "$cable" 2>/dev/null || true
     ip link add "$cable" type veth peer name eth0 netns "$pid"
     ip addr add "$outside/30" dev "$cable"
     ip link set "$cable" up
@@ -264,7 +273,13 @@ CONFIGURATION
 # probe_node NAME: of the node's processes
 probe_node() {
     case $1 in
-        node) in_node ip -4 addr show dev eth0 2>&1 | grep -q "inet $(node_inside)/" || { echo "its network is not there"; return 1; } ;;
+        node)
+            if ! in_node ip -4 addr show dev eth0 2>/dev/null | grep -q "inet $(node_inside)/" ||
+                ! ip -4 addr show dev "$(node_cable)" 2>/dev/null | grep -q "inet $(node_outside)/"; then
+                echo "its network is not there"
+                return 1
+            fi
+            ;;
         containerd) timeout 2 ctr --address "$run/node/containerd.sock" version >/dev/null 2>&1 || { echo "does not answer"; return 1; } ;;
         kubelet) probe_inside http://127.0.0.1:10248/healthz ;;
         kube-proxy) probe_inside http://127.0.0.1:10256/livez ;;
@@ -293,12 +308,11 @@ end_node_processes() {
 kill_node_cgroup() {
     local folder pids
     while read -r folder; do
-        [ -d "$folder" ] || continue
         while pids=$(find "$folder" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u) && [ -n "$pids" ]; do
             echo "$pids" | xargs kill -KILL 2>/dev/null || true
             sleep 0.05
         done
-    done < <(node_cgroup_folders)
+    done < <(node_cgroups_left)
 }
 
 # What is left of the node after its servers ended.
@@ -311,7 +325,7 @@ down_node() {
         while [ -d "$folder" ] && ! find "$folder" -depth -type d -exec rmdir {} + 2>/dev/null; do
             sleep 0.05
         done
-    done < <(node_cgroup_folders)
+    done < <(node_cgroups_left)
     # Goes with the namespace, which the kernel takes a moment to clear; not to wait for that:
     ip link delete "$(node_cable)" 2>/dev/null || true
     [ ! -f "$run/sysctls" ] || while read -r name value; do

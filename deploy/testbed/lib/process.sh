@@ -7,11 +7,15 @@
 
 # start_time PID -> in ticks since boot; fails for no process and for a zombie, which only waits to be reaped
 start_time() {
-    local stat fields
+    local stat fields threads
     stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
     # The second field is the program's name in brackets and may hold spaces.
     read -ra fields <<<"${stat##*) }"
-    [[ ${fields[0]} != [ZX] ]] || return 1
+    if [[ ${fields[0]} == [ZX] ]]; then
+        # The first thread of a killed process may be gone while others still hold its ports.
+        threads=("/proc/$1/task/"*)
+        [ "${#threads[@]}" -gt 1 ] || return 1
+    fi
     echo "${fields[19]}"
 }
 
