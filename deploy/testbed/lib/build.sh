@@ -44,15 +44,15 @@ build_kubernetes() {
         build_one "$(room_binary)" ./room "the program of the real node's pods"
     fi
     # Binaries of older sources, so that the cache of a build server doesn't grow for ever.
-    find "$cache" -maxdepth 1 -type f \( -name 'kubernetes-*' -o -name 'room-*' \) -mtime +30 -delete
+    find "$cache" -maxdepth 1 -type f \( -name 'kubernetes-*' -o -name 'room-*' \) -mtime +30 -delete 2>/dev/null || true
 }
 
 # build_one FILE PACKAGE WHAT
 build_one() {
     local file=$1 package=$2 log=$run/log/build.log since_then=$EPOCHREALTIME
     if [ -x "$file" ]; then
-        # Marks it as used, for the removal of old ones.
-        touch "$file"
+        # Marks it as used, for the removal of old ones; a shared cache may be somebody else's.
+        touch "$file" 2>/dev/null || true
         return 0
     fi
     find_go

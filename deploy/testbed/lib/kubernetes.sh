@@ -33,13 +33,9 @@ settle_tier() {
         say "tier $recorded runs already and has all of $asked"
         asked=$recorded
     fi
+    # Before anything is started or remembered.
+    [ "$asked" != node ] || check_node
     echo "$asked" >"$run/tier"
-}
-
-# What a tier needs of the machine, before anything is started.
-check_tier() {
-    [ "$(uname -m)" = x86_64 ] || [ "$(uname -m)" = aarch64 ] || fail "Kubernetes isn't built for $(uname -m) here"
-    [ "$(<"$run/tier")" != node ] || check_node
 }
 
 has_tier() {
