@@ -60,11 +60,15 @@ print_help() {
 
 # One `up`, `down` or `server` at a time per testbed. The lock lies beside the run folder, because `down` removes that.
 lock_testbed() {
-    exec 9>"$run.lock"
-    if ! flock --nonblock 9; then
-        say "another up, down or server works on $run; waiting for it"
-        flock 9
-    fi
+    while true; do
+        exec 9>"$run.lock"
+        if ! flock --nonblock 9; then
+            say "another up, down or server works on $run; waiting for it"
+            flock 9
+        fi
+        # Whoever we waited for may have been a `down`, which removes the file.
+        [ ! "$run.lock" -ef /proc/self/fd/9 ] || return 0
+    done
 }
 
 # Makes the run folder, or refuses one that isn't ours: `down` will remove it with everything in it.

@@ -52,7 +52,7 @@ apiserver_url() {
 }
 
 kubectl() {
-    "$(kubernetes_binary)" kubectl --kubeconfig "$run/kubernetes/kubeconfig" --cache-dir "$run/kubernetes/kubectl-cache" "$@"
+    NO_PROXY='*' no_proxy='*' "$(kubernetes_binary)" kubectl --kubeconfig "$run/kubernetes/kubeconfig" --cache-dir "$run/kubernetes/kubectl-cache" "$@"
 }
 
 up_kubernetes() {

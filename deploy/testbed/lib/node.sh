@@ -77,7 +77,8 @@ up_node_network() {
     fi
     end_node_processes
     end node
-    if ip -4 route show "$(node_network).0/24" | grep -q . || ip -4 addr show | grep -q "inet $(node_network)\."; then
+    if [[ $(ip -4 route show) == *" $(node_network)."* || $(ip -4 addr show) == *"inet $(node_network)."* ||
+        $(ip -4 route show) == *"$(node_network).0/"* ]]; then
         fail "the network $(node_network).0/24 is in use on this machine; set MAESTRO_TESTBED_NETWORK to another, such as 10.200.77"
     fi
     save_sysctls
@@ -183,7 +184,7 @@ up_node() {
 load_image() {
     local name=$1 archive=$run/node/image.tar
     shift
-    if node_ctr images list --quiet | grep -qx -- "$name"; then
+    if [[ " $(node_ctr images list --quiet | tr '\n' ' ') " == *" $name "* ]]; then
         return 0
     fi
     "$(room_binary)" image "$archive" "$name" "$@"
@@ -274,8 +275,8 @@ CONFIGURATION
 probe_node() {
     case $1 in
         node)
-            if ! in_node ip -4 addr show dev eth0 2>/dev/null | grep -q "inet $(node_inside)/" ||
-                ! ip -4 addr show dev "$(node_cable)" 2>/dev/null | grep -q "inet $(node_outside)/"; then
+            if [[ $(in_node ip -4 addr show dev eth0 2>/dev/null) != *"inet $(node_inside)/"* ||
+                $(ip -4 addr show dev "$(node_cable)" 2>/dev/null) != *"inet $(node_outside)/"* ]]; then
                 echo "its network is not there"
                 return 1
             fi
@@ -308,8 +309,11 @@ end_node_processes() {
 kill_node_cgroup() {
     local folder pids
     while read -r folder; do
-        while pids=$(find "$folder" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u) && [ -n "$pids" ]; do
-            echo "$pids" | xargs kill -KILL 2>/dev/null || true
+        while
+            mapfile -t pids < <(find "$folder" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u)
+            [ "${#pids[@]}" -gt 0 ]
+        do
+            signal_all KILL "${pids[@]}"
             sleep 0.05
         done
     done < <(node_cgroups_left)

@@ -88,9 +88,10 @@ start() {
         "before_start_$name"
     fi
     # In a session of its own, so that a Ctrl-C here doesn't reach it. setsid becomes the server: $! is its pid. The lock
-    # (9) must not live on in it.
+    # (9) must not live on in it. They speak with one another alone, so that no proxy is of use.
     (
         cd "$run" || exit
+        export NO_PROXY='*' no_proxy='*'
         exec setsid bash -c "exec $(<"$folder/command")"
     ) >>"$run/log/$name.log" 2>&1 </dev/null 9>&- &
     pid=$!
@@ -124,6 +125,15 @@ family() {
     done
 }
 
+# signal_all SIGNAL PID…: one by one, because some may have ended meanwhile
+signal_all() {
+    local signal=$1 pid
+    shift
+    for pid; do
+        kill "-$signal" "$pid" 2>/dev/null || true
+    done
+}
+
 # end NAME: by its signal, and by force where that doesn't do
 end() {
     local name=$1 pid signal deadline
@@ -143,14 +153,16 @@ end() {
 
 # pause NAME: it keeps its connections and answers nothing, like a machine that hangs
 pause() {
-    local pid
+    local pid members
     pid=$(recorded_pid "$1") || fail "$1 does not run"
     # Parents first: none of them starts another child meanwhile.
-    family "$pid" | xargs -r kill -STOP
+    mapfile -t members < <(family "$pid")
+    signal_all STOP "${members[@]}"
 }
 
 continue_paused() {
-    local pid
+    local pid members
     pid=$(recorded_pid "$1") || fail "$1 does not run"
-    family "$pid" | tac | xargs -r kill -CONT
+    mapfile -t members < <(family "$pid" | tac)
+    signal_all CONT "${members[@]}"
 }

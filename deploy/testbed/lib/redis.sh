@@ -71,6 +71,11 @@ CONFIGURATION
         done
     done
     if [ ! -f "$run/redis-cluster-1/.created" ]; then
+        # One that was cut off leaves nodes that know of each other, which are refused.
+        for number in 1 2 3; do
+            redis-cli -p "${port[redis_cluster_$number]}" FLUSHALL >/dev/null
+            redis-cli -p "${port[redis_cluster_$number]}" CLUSTER RESET HARD >/dev/null
+        done
         redis-cli --cluster create "${addresses[@]}" --cluster-replicas 0 --cluster-yes >"$run/log/redis-cluster.log" 2>&1 ||
             fail "the Redis Cluster can't be made: $(tail -n 5 "$run/log/redis-cluster.log")"
         : >"$run/redis-cluster-1/.created"
