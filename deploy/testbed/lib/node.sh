@@ -14,9 +14,13 @@ packages_of_node() {
     echo nsenter=util-linux
 }
 
-# The first three numbers of its addresses.
+# The first three numbers of its addresses: those that it was made with, if it was.
 node_network() {
-    echo "${MAESTRO_TESTBED_NETWORK:-10.200.$((port[base] / 100 % 250))}"
+    if [ -f "$run/network" ]; then
+        cat "$run/network"
+    else
+        echo "${MAESTRO_TESTBED_NETWORK:-10.200.$((port[base] / 100 % 250))}"
+    fi
 }
 
 node_inside() {
@@ -65,8 +69,17 @@ check_node() {
     esac
     [[ $(node_network) =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] ||
         fail "MAESTRO_TESTBED_NETWORK is \"$(node_network)\"; expected the first three numbers of a private network, such as 10.200.7"
+    if [ -n "${MAESTRO_TESTBED_NETWORK:-}" ] && [ "$MAESTRO_TESTBED_NETWORK" != "$(node_network)" ]; then
+        fail "the testbed in $run has the network $(node_network), not $MAESTRO_TESTBED_NETWORK; run deploy/testbed/down first"
+    fi
     [ -n "$(node_cgroup_folders)" ] || fail "--tier node needs cgroups, and none are mounted in /sys/fs/cgroup"
     unshare --mount --net true 2>/dev/null || fail "--tier node needs to make namespaces, which this machine (a container?) forbids"
+    [ ! -f "$run/network" ] || return 0
+    if [[ $(ip -4 route show) == *" $(node_network)."* || $(ip -4 route show) == *"$(node_network).0/"* ||
+        $(ip -4 addr show) == *"inet $(node_network)."* ]]; then
+        fail "the network $(node_network).0/24 is in use on this machine; set MAESTRO_TESTBED_NETWORK to another, such as 10.200.77"
+    fi
+    node_network | write "$run/network" 644
 }
 
 up_node_network() {
@@ -77,10 +90,6 @@ up_node_network() {
     fi
     end_node_processes
     end node
-    if [[ $(ip -4 route show) == *" $(node_network)."* || $(ip -4 addr show) == *"inet $(node_network)."* ||
-        $(ip -4 route show) == *"$(node_network).0/"* ]]; then
-        fail "the network $(node_network).0/24 is in use on this machine; set MAESTRO_TESTBED_NETWORK to another, such as 10.200.77"
-    fi
     save_sysctls
     make_node_cgroup
     mkdir -p "$run/node"
