@@ -32,7 +32,6 @@ packages_of_postgres() {
     else
         echo '/usr/lib/postgresql/*/bin/initdb=postgresql'
     fi
-    echo setpriv=util-linux
 }
 
 up_postgres() {
