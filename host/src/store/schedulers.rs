@@ -11,7 +11,8 @@ use maestro_core::names::{Digest, SchedulerName, Version};
 use maestro_core::scheduler::Scheduler;
 use maestro_core::time::Timestamp;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, IntoActiveModel, QueryOrder,
+    ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel,
+    QueryOrder, TransactionTrait,
 };
 use serde_json::json;
 
@@ -240,38 +241,30 @@ impl Store {
 
     /// One scheduler.
     pub async fn scheduler(&self, name: &SchedulerName) -> Result<Option<Stored>, Error> {
-        match find(&self.reader, name).await? {
-            Some(row) => Ok(Some(self.stored(row).await?)),
+        let look = self.look("read a scheduler").await?;
+        match find(&look, name).await? {
+            Some(row) => Ok(Some(stored(&look, row).await?)),
             None => Ok(None),
         }
     }
 
     /// All schedulers, by name.
     pub async fn schedulers(&self) -> Result<Vec<Stored>, Error> {
+        const WHAT: &str = "list the schedulers";
+        let look = self.look(WHAT).await?;
         let rows = scheduler::Entity::find().order_by_asc(scheduler::Column::Name);
-        let rows = rows
-            .all(&self.reader)
-            .await
-            .map_err(failed("list the schedulers"))?;
-        let mut stored = Vec::with_capacity(rows.len());
+        let rows = rows.all(&look).await.map_err(failed(WHAT))?;
+        let mut all = Vec::with_capacity(rows.len());
         for row in rows {
-            stored.push(self.stored(row).await?);
+            all.push(stored(&look, row).await?);
         }
-        Ok(stored)
+        Ok(all)
     }
 
-    async fn stored(&self, row: scheduler::Model) -> Result<Stored, Error> {
-        let name = parse_name(&row.name)?;
-        let active = versions::find(&self.reader, &name, active_version(&row)?).await?;
-        Ok(Stored {
-            name,
-            active,
-            state: parse_state(&row.state)?,
-            managed_by: ManagedBy::parse(&row.managed_by),
-            game: row.game,
-            created_at: Timestamp::from_ms(row.created_at),
-            updated_at: Timestamp::from_ms(row.updated_at),
-        })
+    /// Everything that is read in it is of one moment: a scheduler that is removed meanwhile is not half there. Ends
+    /// when it is dropped.
+    async fn look(&self, what: &'static str) -> Result<DatabaseTransaction, Error> {
+        self.reader.begin().await.map_err(failed(what))
     }
 }
 

@@ -209,3 +209,29 @@ async fn an_operation_only_goes_forward_and_ends_once() {
         .unwrap();
     assert_eq!(rest, newest_first[1..]);
 }
+
+#[tokio::test]
+async fn a_scheduler_that_is_removed_during_a_look_is_there_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("maestro.db")).await.unwrap();
+    let pong = scheduler("pong", "pong:1", 3);
+    let is_over = std::cell::Cell::new(false);
+    let changes = async {
+        let digests = BTreeMap::new();
+        for ms in 0..200 {
+            store
+                .create_scheduler(&draft(&pong, &digests), at(ms))
+                .await
+                .unwrap();
+            store.remove_scheduler(&pong.name, at(ms)).await.unwrap();
+        }
+        is_over.set(true);
+    };
+    let looks = async {
+        while !is_over.get() {
+            assert!(store.schedulers().await.unwrap().len() <= 1);
+            store.scheduler(&pong.name).await.unwrap();
+        }
+    };
+    tokio::join!(changes, looks);
+}
