@@ -80,7 +80,7 @@ pub(crate) enum Verb {
     Wait(Wait),
     /// List a scheduler's rooms.
     Rooms(Rooms),
-    /// Show one room.
+    /// Show one room; of one that is gone, how it ended.
     Room(Room),
     /// Ask for another number of rooms; policies go on from there.
     Scale(Scale),

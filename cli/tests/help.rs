@@ -18,7 +18,7 @@ fn help(verb: &[&str]) -> String {
 
 #[test]
 fn the_help_of_the_program_and_of_each_verb() {
-    let verbs: [&[&str]; 29] = [
+    let verbs: [&[&str]; 32] = [
         &[],
         &["apply"],
         &["diff"],

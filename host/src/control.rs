@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use maestro_core::decision::Decision;
 use maestro_core::names::{RoomId, SchedulerName, Version};
+use maestro_core::room::End;
 use maestro_core::scheduler::Scheduler;
 use maestro_core::time::{Span, Timestamp};
 use maestro_engine::{Evaluator, Policy};
@@ -183,6 +184,8 @@ pub struct StepReport {
     pub values: Vec<(&'static str, Timestamp, f64)>,
     /// What became of commands.
     pub outcomes: Vec<Outcome>,
+    /// Rooms whose end was noticed since the last report, oldest first.
+    pub ends: Vec<End>,
     /// What keeps rooms from being created, for as long as none has succeeded since.
     pub trouble: Option<Trouble>,
     /// When to step again at the latest.
@@ -291,6 +294,7 @@ struct Told {
     samples: Vec<maestro_core::window::Sample>,
     values: Vec<(&'static str, Timestamp, f64)>,
     outcomes: Vec<Outcome>,
+    ends: Vec<End>,
     errors: Vec<Error>,
     removed: bool,
 }

@@ -12,6 +12,7 @@ pub mod operations;
 pub mod journal;
 pub mod samples;
 pub mod events;
+mod ends;
 mod entity;
 mod error;
 #[cfg(test)]

@@ -218,7 +218,7 @@ fn what_is_refused_or_unknown_has_its_exit_code_and_a_sentence() {
         format!("{ARENA}---{}", ARENA.replace("arena", "other")),
     );
     let garbage = dev.file("garbage.wasm", "no wasm");
-    let cases: [(&[&str], i32, &str); 33] = [
+    let cases: [(&[&str], i32, &str); 35] = [
         (
             &["create", &bad],
             1,

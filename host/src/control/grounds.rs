@@ -23,7 +23,7 @@ pub(super) struct Grounds {
     pub(super) recovering: bool,
     /// The registry's time.
     pub(super) now: Timestamp,
-    /// Until when creation is held, and why.
+    /// Until when creation is or was held, and why.
     pub(super) creation: Option<(Timestamp, String)>,
 }
 

@@ -2,6 +2,7 @@
 
 mod journal;
 mod schedulers;
+mod ends;
 
 use std::collections::BTreeMap;
 

@@ -103,6 +103,7 @@ mod tests {
             samples: Vec::new(),
             values: Vec::new(),
             outcomes: Vec::new(),
+            ends: Vec::new(),
             trouble: trouble.map(|reason| Trouble {
                 reason: reason.to_owned(),
                 next_in: Span::from_secs(4),

@@ -11,7 +11,7 @@ use crate::votes::{Ballot, Outcome, Vote};
 pub struct Outlook {
     /// Whether over a fifth of the rooms fell silent at once.
     pub mass_silence: bool,
-    /// Whether creation is held back until then, and why.
+    /// Why creation is held back until then; or was until then, without a room that lasted since.
     pub creation_held: Option<(Timestamp, String)>,
 }
 
