@@ -37,6 +37,7 @@ use rand::rngs::StdRng;
 use crate::cluster::{self, Cluster};
 use crate::registry::{self, Registry, Standing, State};
 
+pub use backoff::LONGEST_PAUSE;
 pub use judge::Evidence;
 
 /// Makes the token that a room proves itself with.
@@ -334,10 +335,12 @@ impl Control {
 
     /// Replaces what should be; the next step goes by it.
     pub fn set_desired(&mut self, desired: Arc<Desired>) {
+        if self.desired.scheduler != desired.scheduler {
+            // What failed may have been the specification.
+            self.creation.reset();
+        }
         self.desired = desired;
         self.survey = None;
-        // What failed may have been the specification.
-        self.creation.reset();
         self.judge.hurry();
     }
 

@@ -20,6 +20,7 @@ use super::desk::{self, Desk};
 use super::keys::Keys;
 use super::table::{self, Row, View};
 use crate::cluster::local::Failure;
+use crate::control::LONGEST_PAUSE;
 use crate::telemetry::Lines;
 
 /// Time between two drawings: what an eye takes for live.
@@ -29,7 +30,7 @@ const DRAW: Duration = Duration::from_millis(500);
 const LINES: usize = 1_000;
 
 /// How long a failed room is shown: longer than the longest pause before the next one is tried.
-const NEWS: Span = Span::from_secs(90);
+const NEWS: Span = Span::from_ms(LONGEST_PAUSE.ms() * 3 / 2);
 
 /// One thing to try at a time; each stays for this many drawings.
 const TURN: usize = 20;

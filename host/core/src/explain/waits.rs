@@ -25,8 +25,11 @@ pub fn waits(input: &Input, ruling: &Ruling, outlook: &Outlook) -> Vec<String> {
         waits.push("The rooms that fell silent at once have to be heard of again.".to_owned());
     }
     if let Some((until, reason)) = &outlook.creation_held {
-        let left = until.since(input.now);
-        waits.push(format!("New rooms are tried again in {left}{}", words(reason)));
+        let reason = words(reason);
+        waits.push(match until.since(input.now) {
+            Span::ZERO => format!("A new room has to come up and last; the one before did not{reason}"),
+            left => format!("New rooms are tried again in {left}{reason}"),
+        });
     }
     let counting = || input.ballots.iter().filter(|ballot| ballot.counts_at(input.now));
     waits.extend(counting().filter_map(|ballot| repair(ballot, input.now)));

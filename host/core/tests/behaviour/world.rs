@@ -149,7 +149,7 @@ impl World {
     fn carry_out(&mut self, actor: Actor, ruling: &Ruling) -> Decision {
         let outlook = Outlook {
             mass_silence: self.watch().mass_silence(),
-            creation_held: self.creation_held.clone().filter(|(until, _)| self.now < *until),
+            creation_held: self.creation_held.clone(),
         };
         let waits = explain::waits(&self.guard_input(), ruling, &outlook);
         let before = self.wanted;
