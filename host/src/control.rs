@@ -112,6 +112,8 @@ pub struct Desired {
     pub policies: BTreeMap<String, Result<Policy, String>>,
     /// Set while the scheduler is being deleted.
     pub deleting: Option<Deleting>,
+    /// Since when scaling down is paused by hand; `None` while it is not.
+    pub scale_in_paused: Option<Timestamp>,
     /// What the decisions in the store come to, in case the registry lost it.
     pub last: Option<Standing>,
 }

@@ -6,6 +6,7 @@
 //! and no room's ping ever waits for it. Callers: the API, the control loop, the catalog.
 
 pub mod schedulers;
+pub mod scale_in;
 pub mod versions;
 pub mod policies;
 pub mod operations;

@@ -96,6 +96,15 @@ pub(crate) struct Scale {
     pub down: Option<u32>,
 }
 
+/// What to do about scaling down.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScaleIn {
+    /// Let no policy take rooms away until that is resumed; `scale`, and the document's min and max, still do.
+    Pause(Name),
+    /// Let policies take rooms away again.
+    Resume(Name),
+}
+
 /// What to delete.
 #[derive(Debug, Args)]
 pub(crate) struct Delete {

@@ -60,6 +60,7 @@ impl Grounds {
             scaled_at: state.scaled_at,
             up_cooldown: autoscaling.up_cooldown,
             down_cooldown: autoscaling.down_cooldown,
+            paused: self.desired.scale_in_paused,
             recovering: self.recovering,
             now: self.now,
         }

@@ -53,6 +53,8 @@ pub struct Stored {
     pub created_at: Timestamp,
     /// When it was last changed; of one that is being deleted, when that was asked for first.
     pub updated_at: Timestamp,
+    /// Since when scaling down is paused by hand; `None` while it is not.
+    pub scale_in_paused_at: Option<Timestamp>,
 }
 
 /// Whether a scheduler shall be.
@@ -110,6 +112,7 @@ impl Store {
             version_minor: Set(column(Version::FIRST.minor)),
             created_at: Set(now.ms()),
             updated_at: Set(now.ms()),
+            scale_in_paused_at: Set(None),
         };
         let inserted = scheduler::Entity::insert(row).exec_without_returning(&transaction);
         inserted.await.map_err(failed(WHAT))?;
@@ -266,6 +269,21 @@ impl Store {
     async fn look(&self, what: &'static str) -> Result<DatabaseTransaction, Error> {
         self.reader.begin().await.map_err(failed(what))
     }
+}
+
+async fn stored(database: &impl ConnectionTrait, row: scheduler::Model) -> Result<Stored, Error> {
+    let name = parse_name(&row.name)?;
+    let active = versions::find(database, &name, active_version(&row)?).await?;
+    Ok(Stored {
+        name,
+        active,
+        state: parse_state(&row.state)?,
+        managed_by: ManagedBy::parse(&row.managed_by),
+        game: row.game,
+        created_at: Timestamp::from_ms(row.created_at),
+        updated_at: Timestamp::from_ms(row.updated_at),
+        scale_in_paused_at: row.scale_in_paused_at.map(Timestamp::from_ms),
+    })
 }
 
 impl ManagedBy {

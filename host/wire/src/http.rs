@@ -12,6 +12,8 @@ use utoipa::ToSchema;
 
 use crate::document::{Problem, Warning};
 
+pub use scaling::{ScaleAnswer, ScaleInAnswer, ScaleInRequest, ScaleRequest};
+
 /// Every error, from every route.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
@@ -233,6 +235,9 @@ pub struct SchedulerStatus {
     /// Rooms by exact state.
     #[serde(default)]
     pub rooms_by_state: BTreeMap<String, u32>,
+    /// Since when scaling down is paused by hand; RFC 3339, absent while it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_in_paused_since: Option<String>,
     /// The last decision that changed something, in one sentence.
     #[serde(default)]
     pub last_decision: Option<String>,

@@ -34,6 +34,7 @@ pub fn waits(input: &Input, ruling: &Ruling, outlook: &Outlook) -> Vec<String> {
     let counting = || input.ballots.iter().filter(|ballot| ballot.counts_at(input.now));
     waits.extend(counting().filter_map(|ballot| repair(ballot, input.now)));
     waits.extend(counting().filter_map(own_words));
+    waits.extend(input.paused.map(resumption));
     waits.extend(cooldowns(input, ruling));
     waits.extend(bounds(input, ruling));
     waits.extend(in_motion(&input.counts));
@@ -80,6 +81,16 @@ fn repair(ballot: &Ballot, now: Timestamp) -> Option<String> {
     }
 }
 
+/// That scaling down is paused; reads on from "but ".
+pub(super) fn paused(since: Timestamp) -> String {
+    format!("scaling down is paused by hand since {since}")
+}
+
+fn resumption(since: Timestamp) -> String {
+    let paused = capital(&paused(since));
+    format!("{paused}; no room is taken away on a vote before that is taken back.")
+}
+
 /// Cooldowns as they stand after the ruling.
 fn cooldowns(input: &Input, ruling: &Ruling) -> Option<String> {
     let scaled_at = if ruling.scaled {
@@ -88,7 +99,11 @@ fn cooldowns(input: &Input, ruling: &Ruling) -> Option<String> {
         input.scaled_at
     };
     let up = cooldown_left(scaled_at, input.up_cooldown, input.now);
-    let down = cooldown_left(scaled_at, input.down_cooldown, input.now);
+    // While scaling down is paused, no cooldown is what it waits for.
+    let down = match input.paused {
+        Some(_) => Span::ZERO,
+        None => cooldown_left(scaled_at, input.down_cooldown, input.now),
+    };
     match (up, down) {
         (Span::ZERO, Span::ZERO) => None,
         (up, down) if up == down => Some(format!("The cooldown ends in {up}.")),

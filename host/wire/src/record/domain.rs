@@ -35,6 +35,7 @@ coded_enum! {
         6 => Max,
         7 => Cap,
         8 => Deleted,
+        9 => Paused { since },
     }
     Direction { 0 => Up, 1 => Down, 2 => Both }
     Mode { 0 => Active, 1 => Shadow, 2 => Canary(share) }
