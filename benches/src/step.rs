@@ -144,6 +144,7 @@ impl Fleet {
             version: Version::FIRST,
             policies: BTreeMap::new(),
             deleting: None,
+            scale_in_paused: None,
             last: None,
         };
         let control = Control::new(deps, Arc::new(desired));

@@ -11,7 +11,7 @@ pub(crate) use contexts::ContextVerb;
 pub(crate) use policies::{DeployPolicy, Policy};
 pub(crate) use rooms::{Logs, Room, Rooms, STATUSES};
 pub(crate) use schedulers::{
-    Apply, Delete, Explain, Export, Files, Get, Goal, LAST_LIMIT, Name, Scale, Wait,
+    Apply, Delete, Explain, Export, Files, Get, Goal, LAST_LIMIT, Name, Scale, ScaleIn, Wait,
 };
 
 /// Talks to a running Maestro.
@@ -80,10 +80,13 @@ pub(crate) enum Verb {
     Wait(Wait),
     /// List a scheduler's rooms.
     Rooms(Rooms),
-    /// Show one room.
+    /// Show one room; of one that is gone, how it ended.
     Room(Room),
     /// Ask for another number of rooms; policies go on from there.
     Scale(Scale),
+    /// Pause scaling down by policies, and resume it.
+    #[command(subcommand)]
+    ScaleIn(ScaleIn),
     /// Delete schedulers: idle rooms go at once, occupied ones when their match ends.
     Delete(Delete),
     /// Tell why there are as many rooms as there are.

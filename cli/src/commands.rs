@@ -13,6 +13,7 @@ use crate::terminal::{Paint, Tint};
 mod documents;
 mod apply;
 mod schedulers;
+mod scale_in;
 mod wait;
 mod watch;
 mod rooms;
@@ -107,6 +108,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Top => watch::top(&client, format)?,
         Verb::Wait(wait) => wait::wait(&client, format, wait)?,
         Verb::Scale(scale) => schedulers::scale(&client, format, scale)?,
+        Verb::ScaleIn(change) => scale_in::switch(&client, format, change)?,
         Verb::Delete(delete) => return schedulers::delete(&client, format, delete),
         Verb::Rooms(rooms) => rooms::list(&client, format, rooms)?,
         Verb::Room(room) => rooms::show(&client, format, room)?,

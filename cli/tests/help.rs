@@ -18,7 +18,7 @@ fn help(verb: &[&str]) -> String {
 
 #[test]
 fn the_help_of_the_program_and_of_each_verb() {
-    let verbs: [&[&str]; 29] = [
+    let verbs: [&[&str]; 32] = [
         &[],
         &["apply"],
         &["diff"],
@@ -32,6 +32,9 @@ fn the_help_of_the_program_and_of_each_verb() {
         &["rooms"],
         &["room"],
         &["scale"],
+        &["scale-in"],
+        &["scale-in", "pause"],
+        &["scale-in", "resume"],
         &["delete"],
         &["explain"],
         &["export"],
@@ -84,6 +87,7 @@ fn every_verb_has_its_text_above() {
         "rooms",
         "room",
         "scale",
+        "scale-in",
         "delete",
         "explain",
         "export",

@@ -156,6 +156,7 @@ fn schedulers_routes() -> OpenApiRouter<Api> {
             schedulers::change::scale,
             schedulers::change::delete
         ))
+        .routes(routes!(schedulers::scale_in::switch))
         .routes(read(routes!(schedulers::config)))
         .routes(read(routes!(schedulers::releases)))
         .routes(read(routes!(decisions::list)))

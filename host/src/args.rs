@@ -80,11 +80,23 @@ pub struct Dev {
     #[arg(long, value_name = "none|12/min,5m|curve", default_value = "curve")]
     pub matches: Matches,
     /// Run this program as a room, or the document's own with the word `cmd`.
-    #[arg(long, value_name = "'CMD …'")]
+    #[arg(long, value_name = "'CMD …'", value_parser = command)]
     pub room: Option<String>,
     /// Plain log lines even on a terminal.
     #[arg(long)]
     pub plain: bool,
+}
+
+/// A room's command that names a program.
+fn command(text: &str) -> Result<String, String> {
+    match shlex::split(text).as_deref() {
+        Some([]) => Err(
+            "no program is named; expected one with its arguments, or `cmd` for the document's own"
+                .to_owned(),
+        ),
+        Some([_, ..]) => Ok(text.to_owned()),
+        None => Err("a quote is open".to_owned()),
+    }
 }
 
 /// Reads the arguments and does what they say.

@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use maestro_core::decision::Decision;
 use maestro_core::names::{RoomId, SchedulerName, Version};
+use maestro_core::room::End;
 use maestro_core::scheduler::Scheduler;
 use maestro_core::time::{Span, Timestamp};
 use maestro_engine::{Evaluator, Policy};
@@ -36,6 +37,7 @@ use rand::rngs::StdRng;
 use crate::cluster::{self, Cluster};
 use crate::registry::{self, Registry, Standing, State};
 
+pub use backoff::LONGEST_PAUSE;
 pub use judge::Evidence;
 
 /// Makes the token that a room proves itself with.
@@ -110,6 +112,8 @@ pub struct Desired {
     pub policies: BTreeMap<String, Result<Policy, String>>,
     /// Set while the scheduler is being deleted.
     pub deleting: Option<Deleting>,
+    /// Since when scaling down is paused by hand; `None` while it is not.
+    pub scale_in_paused: Option<Timestamp>,
     /// What the decisions in the store come to, in case the registry lost it.
     pub last: Option<Standing>,
 }
@@ -183,6 +187,8 @@ pub struct StepReport {
     pub values: Vec<(&'static str, Timestamp, f64)>,
     /// What became of commands.
     pub outcomes: Vec<Outcome>,
+    /// Rooms whose end was noticed since the last report, oldest first.
+    pub ends: Vec<End>,
     /// What keeps rooms from being created, for as long as none has succeeded since.
     pub trouble: Option<Trouble>,
     /// When to step again at the latest.
@@ -291,6 +297,7 @@ struct Told {
     samples: Vec<maestro_core::window::Sample>,
     values: Vec<(&'static str, Timestamp, f64)>,
     outcomes: Vec<Outcome>,
+    ends: Vec<End>,
     errors: Vec<Error>,
     removed: bool,
 }
@@ -330,10 +337,12 @@ impl Control {
 
     /// Replaces what should be; the next step goes by it.
     pub fn set_desired(&mut self, desired: Arc<Desired>) {
+        if self.desired.scheduler != desired.scheduler {
+            // What failed may have been the specification.
+            self.creation.reset();
+        }
         self.desired = desired;
         self.survey = None;
-        // What failed may have been the specification.
-        self.creation.reset();
         self.judge.hurry();
     }
 

@@ -203,6 +203,7 @@ mod tests {
             },
             created_at: at,
             updated_at: at,
+            scale_in_paused_at: None,
         }
     }
 

@@ -5,12 +5,14 @@
 //! ever waits for it. Callers: the API, the control loop, the catalog.
 
 pub mod schedulers;
+pub mod scale_in;
 pub mod versions;
 pub mod policies;
 pub mod operations;
 pub mod journal;
 pub mod samples;
 pub mod events;
+mod ends;
 pub mod postgres;
 pub mod migration;
 mod sqlite;
@@ -24,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel, SqliteTransactionMode,
     TransactionOptions, TransactionTrait,
 };
 
@@ -88,6 +90,18 @@ impl Store {
     pub async fn close(self) -> Result<(), Error> {
         self.reader.close().await.map_err(failed("close the store"))?;
         self.writer.close().await.map_err(failed("close the store"))
+    }
+
+    /// Begins a transaction that only reads: everything in it is of one moment, so that a scheduler that is removed
+    /// meanwhile is not half there. Ends when it is dropped.
+    async fn look(&self, what: &'static str) -> Result<DatabaseTransaction, Error> {
+        let options = TransactionOptions {
+            // A transaction of SQLite is of one moment anyway.
+            isolation_level: self.server.as_ref().map(|_| IsolationLevel::RepeatableRead),
+            ..TransactionOptions::default()
+        };
+        let look = self.reader.begin_with_options(options).await;
+        look.map_err(failed(what))
     }
 
     /// Begins a transaction that is the only one to write its subject from the start: one that read first and wrote

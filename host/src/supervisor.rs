@@ -8,6 +8,7 @@ mod loading;
 mod desired;
 mod runner;
 mod journal;
+mod ends;
 mod evidence;
 mod complaints;
 

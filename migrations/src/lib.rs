@@ -7,6 +7,7 @@
 
 mod m0001_tables;
 mod m0002_events;
+mod m0003_pause_and_ends;
 mod schema;
 
 use async_trait::async_trait;
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m0001_tables::Migration),
             Box::new(m0002_events::Migration),
+            Box::new(m0003_pause_and_ends::Migration),
         ]
     }
 }

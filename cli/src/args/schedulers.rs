@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// Names a scheduler.
 #[derive(Debug, Args)]
@@ -94,6 +94,15 @@ pub(crate) struct Scale {
     /// So many fewer.
     #[arg(long, group = "amount", value_name = "N")]
     pub down: Option<u32>,
+}
+
+/// What to do about scaling down.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScaleIn {
+    /// Let no policy take rooms away until that is resumed; `scale`, and the document's min and max, still do.
+    Pause(Name),
+    /// Let policies take rooms away again.
+    Resume(Name),
 }
 
 /// What to delete.

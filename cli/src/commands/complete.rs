@@ -151,6 +151,7 @@ fn found(typed: &Typed<'_>) -> Result<Vec<String>> {
         ["status" | "watch" | "wait" | "rooms" | "scale" | "explain" | "export" | "get"] => {
             schedulers(&client()?)
         }
+        ["scale-in", "pause" | "resume"] => schedulers(&client()?),
         ["delete", given @ ..] => {
             let mut all = schedulers(&client()?)?;
             all.retain(|name| !given.contains(&name.as_str()));

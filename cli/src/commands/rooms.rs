@@ -38,7 +38,7 @@ pub(super) fn list(client: &Client, format: Format, rooms: &Rooms) -> Result<()>
                     .as_deref()
                     .map_or_else(|| "never".to_owned(), output::age),
                 address(room),
-                room.reason.clone().unwrap_or_default(),
+                reason(room),
             ]
         });
         output::table(
@@ -54,6 +54,14 @@ pub(super) fn list(client: &Client, format: Format, rooms: &Rooms) -> Result<()>
             rows,
         )
     })
+}
+
+/// Why it does not start, leaves or ended, with its last words.
+fn reason(room: &RoomBody) -> String {
+    match (&room.reason, &room.last_words) {
+        (Some(reason), Some(words)) => format!("{reason}: {words}"),
+        (reason, words) => reason.as_ref().or(words.as_ref()).cloned().unwrap_or_default(),
+    }
 }
 
 /// All rooms of a status; both names as segments of a path.
@@ -93,38 +101,42 @@ pub(super) fn show(client: &Client, format: Format, room: &Room) -> Result<()> {
         segment(scheduler),
         segment(name)
     ))?;
-    output::show(format, &room, |room| {
-        let mut lines = vec![
-            format!("{} is {} ({})", room.room_id, room.state, room.health),
-            format!("version     {}", room.scheduler_version),
-            format!(
-                "created     {} ago, {}",
-                output::age(&room.created_at),
-                room.created_at
-            ),
-            match &room.last_ping_at {
-                Some(at) => format!("last ping   {} ago", output::age(at)),
-                None => "last ping   never".to_owned(),
-            },
-            format!("matches     {} of {}", room.running_matches, room.capacity),
-        ];
-        lines.extend(
-            room.occupied_since
-                .iter()
-                .map(|at| format!("occupied    for {}", output::age(at))),
-        );
-        lines.extend(room.node.iter().map(|node| format!("node        {node}")));
-        if !room.host.is_empty() {
-            lines.push(format!("address     {}", address(room)));
-        }
-        lines.extend(room.exit_code.iter().map(|code| format!("exit code   {code}")));
-        lines.extend(room.reason.iter().map(|reason| format!("reason      {reason}")));
-        if !room.last_ping_metadata.is_empty() {
-            let text = serde_json::Value::Object(room.last_ping_metadata.clone());
-            lines.push(format!("metadata    {text}"));
-        }
-        lines.join("\n")
-    })
+    output::show(format, &room, |room| lines(room).join("\n"))
+}
+
+/// A room for people.
+fn lines(room: &RoomBody) -> Vec<String> {
+    let ago = |at: &String| format!("{} ago, {at}", output::age(at));
+    let mut lines = vec![
+        format!("{} is {} ({})", room.room_id, room.state, room.health),
+        format!("version     {}", room.scheduler_version),
+        format!("created     {}", ago(&room.created_at)),
+        match &room.last_ping_at {
+            Some(at) => format!("last ping   {} ago", output::age(at)),
+            None => "last ping   never".to_owned(),
+        },
+    ];
+    match &room.ended_at {
+        Some(at) => lines.push(format!("ended       {}", ago(at))),
+        None => lines.push(format!(
+            "matches     {} of {}",
+            room.running_matches, room.capacity
+        )),
+    }
+    let occupied = room.occupied_since.iter();
+    lines.extend(occupied.map(|at| format!("occupied    for {}", output::age(at))));
+    lines.extend(room.node.iter().map(|node| format!("node        {node}")));
+    if !room.host.is_empty() {
+        lines.push(format!("address     {}", address(room)));
+    }
+    lines.extend(room.exit_code.iter().map(|code| format!("exit code   {code}")));
+    lines.extend(room.last_words.iter().map(|words| format!("last words  {words}")));
+    lines.extend(room.reason.iter().map(|reason| format!("reason      {reason}")));
+    if !room.last_ping_metadata.is_empty() {
+        let text = serde_json::Value::Object(room.last_ping_metadata.clone());
+        lines.push(format!("metadata    {text}"));
+    }
+    lines
 }
 
 /// A room's name holds its scheduler's.

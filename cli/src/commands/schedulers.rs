@@ -8,7 +8,7 @@ use maestro_wire::http::{ConfigBody, Done, ScaleAnswer, ScaleRequest, SchedulerS
 use serde::Serialize;
 
 use super::documents::texts;
-use super::{Usage, YAML, complain};
+use super::{Usage, YAML, complain, scale_in};
 use crate::args::{Delete, Files, Format, Get, Scale};
 use crate::client::{Client, Error, segment};
 use crate::output;
@@ -178,6 +178,8 @@ pub(super) fn lines(status: &SchedulerStatus) -> Vec<String> {
         ),
         format!("rooms   {} (min {}, max {max})", rooms(status), status.min),
     ];
+    let paused = status.scale_in_paused_since.iter();
+    lines.extend(paused.map(|since| format!("paused  {}", scale_in::paused_since(&status.name, since))));
     lines.extend(status.last_decision.iter().map(|last| format!("last    {last}")));
     lines.extend(status.waits.iter().map(|wait| format!("next    {wait}")));
     lines

@@ -129,6 +129,33 @@ fn a_schedulers_rooms_are_told_and_scaled() {
 }
 
 #[test]
+fn scaling_down_is_paused_and_resumed() {
+    let dev = Dev::start(&[]);
+    let paused = dev.ok(&["scale-in", "pause", "idle"]);
+    let words = "idle: scaling down is paused by hand since ";
+    assert!(paused.starts_with(words), "{paused}");
+    assert!(
+        paused.ends_with("; maestro-cli scale-in resume idle\n"),
+        "{paused}"
+    );
+    assert_eq!(
+        dev.ok(&["scale-in", "pause", "idle"]),
+        paused,
+        "twice is harmless"
+    );
+    let status = dev.ok(&["status", "idle"]);
+    assert!(
+        status.contains("\npaused  scaling down is paused by hand since "),
+        "{status}"
+    );
+    assert!(dev.json(&["status", "idle"])["scaleInPausedSince"].is_string());
+    let offered = dev.ok(&["__names", "--", "scale-in", "resume"]);
+    assert_eq!(offered, "idle\n");
+    assert_eq!(dev.json(&["scale-in", "resume", "idle"])["paused"], false);
+    assert!(!dev.ok(&["status", "idle"]).contains("paused"));
+}
+
+#[test]
 fn decisions_are_explained() {
     let dev = Dev::start(&[]);
     dev.ok(&["create", &dev.file("arena.yaml", ARENA)]);
@@ -218,7 +245,7 @@ fn what_is_refused_or_unknown_has_its_exit_code_and_a_sentence() {
         format!("{ARENA}---{}", ARENA.replace("arena", "other")),
     );
     let garbage = dev.file("garbage.wasm", "no wasm");
-    let cases: [(&[&str], i32, &str); 33] = [
+    let cases: [(&[&str], i32, &str); 35] = [
         (
             &["create", &bad],
             1,
@@ -248,6 +275,8 @@ fn what_is_refused_or_unknown_has_its_exit_code_and_a_sentence() {
         (&["logs", "idle-00000000"], 3, "idle-00000000"),
         (&["scale", "idel", "-r", "1"], 3, "did you mean `idle`?"),
         (&["scale", "idle"], 2, "--replicas"),
+        (&["scale-in", "pause", "idel"], 3, "did you mean `idle`?"),
+        (&["scale-in", "stop", "idle"], 2, "unrecognized subcommand"),
         (&["explain", "idel"], 3, "did you mean `idle`?"),
         (&["explain", "idle", "-n", "0"], 2, "1..=200"),
         (&["delete", "idel", "--yes"], 3, "did you mean `idle`?"),

@@ -82,6 +82,11 @@ pub struct Clamp {
 /// The rules of the guard, in the order in which they are applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rule {
+    /// Scaling down is paused by hand.
+    Paused {
+        /// Since when.
+        since: Timestamp,
+    },
     /// No scaling down while a trigger failed, is skipped or is stale.
     NoTrust {
         /// The triggers concerned.
@@ -181,7 +186,8 @@ impl Rule {
     fn without_figures(&self) -> Rule {
         match self {
             Self::Cooldown { .. } => Self::Cooldown { left: Span::ZERO },
-            Self::NoTrust { .. }
+            Self::Paused { .. }
+            | Self::NoTrust { .. }
             | Self::Recovering
             | Self::StepLimit { .. }
             | Self::Busy

@@ -124,6 +124,7 @@ fn winning_ballot(decision: &Decision) -> Option<&Ballot> {
 pub fn because(clamp: &Clamp) -> String {
     let to = clamp.to;
     match &clamp.rule {
+        Rule::Paused { since } => waits::paused(*since),
         Rule::NoTrust { triggers } => {
             let word = if triggers.len() == 1 {
                 "trigger"

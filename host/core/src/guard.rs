@@ -24,6 +24,8 @@ pub struct Input<'a> {
     pub up_cooldown: Span,
     /// After a scaling, before the next one down.
     pub down_cooldown: Span,
+    /// Since when scaling down is paused by hand; `None` when it is not.
+    pub paused: Option<Timestamp>,
     /// Whether the registry is recovering.
     pub recovering: bool,
     /// The present.
@@ -87,7 +89,8 @@ pub fn rule(input: &Input) -> Ruling {
     }
 }
 
-/// Rules on a number asked for by hand: bounds and busy rooms hold, votes and cooldowns don't.
+/// Rules on a number asked for by hand: bounds and busy rooms hold, votes, cooldowns and pauses
+/// don't.
 pub fn rule_manual(asked: u32, input: &Input) -> Ruling {
     let mut number = Number::from(asked);
     number.bound(input);
@@ -142,8 +145,11 @@ impl Number {
         }
     }
 
-    /// Step 3: no scaling down on doubtful figures, none at all on lost ones.
+    /// Step 3: no scaling down while that is paused, nor on doubtful figures; none at all on lost ones.
     fn trust(&mut self, input: &Input) {
+        if let (true, Some(since)) = (self.value < input.before, input.paused) {
+            self.clamp(Rule::Paused { since }, input.before);
+        }
         let triggers = votes::untrusted(input.ballots, input.now);
         if self.value < input.before && !triggers.is_empty() {
             self.clamp(Rule::NoTrust { triggers }, input.before);

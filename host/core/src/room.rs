@@ -5,6 +5,7 @@
 //! them by exhaustive matches; nothing derived is ever stored.
 
 mod act;
+mod end;
 
 use crate::names::{RoomId, Version};
 use crate::report::Reports;
@@ -12,6 +13,7 @@ use crate::scheduler::{Deadlines, Protocol};
 use crate::time::{Span, Timestamp};
 
 pub use act::{Effect, Refused};
+pub use end::End;
 
 /// All facts about one room.
 #[derive(Clone, Debug, PartialEq)]
@@ -223,7 +225,7 @@ pub enum Health {
     Silent,
     /// Not ready within the initialization deadline.
     Late,
-    /// Its process ended without being asked, or it could not be created.
+    /// Its process ended without being asked and without a goodbye, or it could not be created.
     Failed,
 }
 
@@ -342,10 +344,7 @@ impl Room {
     /// Whether the room is as it should be. `witnessed` is the witness clock's total (see [`crate::deadlines`]).
     pub fn health(&self, deadlines: &Deadlines, witnessed: Span, now: Timestamp) -> Health {
         match self.stage() {
-            Stage::Gone => match self.intent {
-                Intent::Stopping { .. } => Health::Well,
-                Intent::Keep | Intent::Allocated { .. } | Intent::Draining { .. } => Health::Failed,
-            },
+            Stage::Gone => self.ended_how(),
             // Witnessed time counts as well: a room that could not report because we were away is not late.
             Stage::Reserved | Stage::Starting => {
                 let waited = now.since(self.created_at());

@@ -43,6 +43,33 @@ impl Sub<Span> for Timestamp {
     }
 }
 
+/// Renders as `2023-11-14 22:13:20 UTC`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// Days of 400 years, after which the calendar repeats itself.
+        const ERA: i64 = 146_097;
+        /// From the first of March of the year 0 to the Unix epoch. A year that begins in March ends with its leap day.
+        const EPOCH: i64 = 719_468;
+        let secs = self.0.div_euclid(1_000);
+        let (days, time) = (secs.div_euclid(86_400) + EPOCH, secs.rem_euclid(86_400));
+        let (era, day) = (days.div_euclid(ERA), days.rem_euclid(ERA));
+        let year = (day - day / 1_460 + day / 36_524 - day / (ERA - 1)) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        // Months from March on take 153 days for each five.
+        let month = (5 * day + 2) / 153;
+        let day = day - (153 * month + 2) / 5 + 1;
+        let (year, month) = match month {
+            0..10 => (era * 400 + year, month + 3),
+            _ => (era * 400 + year + 1, month - 9),
+        };
+        let (hour, minute, second) = (time / 3_600, time / 60 % 60, time % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC"
+        )
+    }
+}
+
 /// A length of time in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(u64);

@@ -1,5 +1,5 @@
-//! The room protocol, and questions about rooms. But for events, nothing here touches the store while the scheduler
-//! is known.
+//! The room protocol, and questions about rooms. But for events and for rooms that are gone, nothing here touches the
+//! store while the scheduler is known.
 
 use std::time::Instant;
 
@@ -131,7 +131,7 @@ pub(super) async fn address(
     }))
 }
 
-/// One room.
+/// One room; also one that is gone, for as long as the event of its end is kept.
 #[utoipa::path(
     get,
     path = "/scheduler/{scheduler}/rooms/{room}",
@@ -144,6 +144,12 @@ pub(super) async fn one(
     Path((scheduler, room)): Path<(String, String)>,
 ) -> Result<Json<RoomBody>, Problem> {
     let entry = api.scheduler(&scheduler).await?;
+    let (name, id) = (&entry.scheduler.name, room_id(&entry, &room)?);
+    if api.registry.room(name, &id).await?.is_none()
+        && let Some(end) = api.store.room_end(name, &id).await?
+    {
+        return Ok(Json(view::gone(name, &end)));
+    }
     let room = known_room(&api, &entry, &room).await?;
     let look = look(&api, &entry).await?;
     Ok(Json(look.body(&room)))

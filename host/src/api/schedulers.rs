@@ -1,6 +1,7 @@
 //! Schedulers as they are: lists, figures, documents, versions. What changes them is in [`change`].
 
 pub(super) mod change;
+pub(super) mod scale_in;
 
 use std::collections::BTreeMap;
 
@@ -113,6 +114,7 @@ pub(super) async fn status(
         min: entry.scheduler.autoscaling.min,
         max: entry.scheduler.autoscaling.max,
         rooms_by_state: by_state,
+        scale_in_paused_since: entry.stored.scale_in_paused_at.map(rfc3339),
         last_decision: decision.as_ref().map(explain::summary),
         waits: decision.map(|decision| decision.waits).unwrap_or_default(),
     };

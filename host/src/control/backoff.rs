@@ -1,6 +1,8 @@
 //! Creation that keeps failing is tried less and less often, and says why.
+//!
+//! What counts as failing, how long the pauses are and what ends them stand here and nowhere else.
 
-use maestro_core::room::{Phase, Room};
+use maestro_core::room::{Origin, Phase, Room};
 use maestro_core::time::{Span, Timestamp};
 
 use super::Trouble;
@@ -9,11 +11,11 @@ use super::Trouble;
 const FIRST: Span = Span::from_secs(1);
 
 /// The longest pause: a mended image or a freed port is noticed within a minute.
-const LONGEST: Span = Span::from_secs(60);
+pub const LONGEST_PAUSE: Span = Span::from_secs(60);
 
 /// A room that nobody asked to go and that ran for less than this has failed, whatever it said: another one would end
 /// as soon, and the next.
-pub(super) const SHORT_LIFE: Span = Span::from_secs(10);
+const SHORT_LIFE: Span = Span::from_secs(10);
 
 /// Holds creation back after failures, each time twice as long.
 #[derive(Debug, Default)]
@@ -35,7 +37,7 @@ impl Backoff {
     pub(super) fn fail(&mut self, reason: String, now: Timestamp) {
         let pause = match &self.failing {
             Some(failing) if now < failing.until => return,
-            Some(failing) => failing.pause.times(2).min(LONGEST),
+            Some(failing) => failing.pause.times(2).min(LONGEST_PAUSE),
             None => FIRST,
         };
         self.failing = Some(Failing {
@@ -77,10 +79,46 @@ impl Backoff {
         })
     }
 
-    /// Why creation fails, for as long as it has not succeeded since.
-    pub(super) fn reason(&self) -> Option<&str> {
-        self.failing.as_ref().map(|failing| failing.reason.as_str())
+    /// Why creation is held, and until when. Also of a pause that has just ended: a room is tried then, and whether it
+    /// lasts is not known yet.
+    pub(super) fn outlook(&self, now: Timestamp) -> Option<(Timestamp, String)> {
+        let failing = self.failing.as_ref()?;
+        let is_news = now < failing.until + LONGEST_PAUSE;
+        is_news.then(|| (failing.until, failing.reason.clone()))
     }
+}
+
+/// Whether and how a room has failed that ends with this phase: nobody asked it to go, and it ended before it ever
+/// reported, or soon after its start. `now` is when its end was noticed.
+pub(super) fn stillborn(room: &Room, phase: &Phase, now: Timestamp) -> Option<String> {
+    let ended = match phase {
+        Phase::Exited { code, reason, .. } => {
+            let code = code.map(|code| format!(" with code {code}")).unwrap_or_default();
+            let reason = match reason.as_str() {
+                "" => String::new(),
+                reason => format!(": {reason}"),
+            };
+            (code, reason)
+        }
+        Phase::Absent { .. } => (String::new(), String::new()),
+        Phase::Unseen | Phase::Pending { .. } | Phase::Running { .. } => return None,
+    };
+    let lived = match room.phase {
+        Phase::Running { since } => now.since(since),
+        Phase::Unseen | Phase::Pending { .. } => Span::ZERO,
+        Phase::Exited { .. } | Phase::Absent { .. } => return None,
+    };
+    if !room.went_by_itself() || room.origin == Origin::Adopted {
+        return None;
+    }
+    let when = match (room.reports.last, phase) {
+        (None, Phase::Exited { .. }) => "before it was ready".to_owned(),
+        // Always in the same words, so that it is told once.
+        (Some(_), _) if lived < SHORT_LIFE => format!("within {SHORT_LIFE} of its start"),
+        (None | Some(_), _) => return None,
+    };
+    let (code, reason) = ended;
+    Some(format!("{} ended{code} {when}{reason}", room.id))
 }
 
 #[cfg(test)]
@@ -103,9 +141,14 @@ mod tests {
             now = until;
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(backoff.held_until(now), None, "a room is tried");
+        assert!(
+            backoff.outlook(now).is_some(),
+            "whether it lasts is not known yet"
+        );
+        assert_eq!(backoff.outlook(now + LONGEST_PAUSE), None);
         backoff.reset();
-        assert_eq!(backoff.held_until(now), None);
-        assert_eq!(backoff.reason(), None);
+        assert_eq!((backoff.outlook(now), backoff.trouble(now)), (None, None));
     }
 
     #[test]
@@ -114,7 +157,7 @@ mod tests {
         backoff.fail("first".to_owned(), at(10));
         backoff.fail("second".to_owned(), at(10));
         assert_eq!(backoff.held_until(at(10)), Some(at(11)));
-        assert_eq!(backoff.reason(), Some("first"));
+        assert_eq!(backoff.outlook(at(10)), Some((at(11), "first".to_owned())));
         let trouble = backoff.trouble(at(10)).unwrap();
         assert_eq!(
             (trouble.reason.as_str(), trouble.next_in),

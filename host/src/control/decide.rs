@@ -131,7 +131,6 @@ impl Control {
 
     fn grounds(&self, counts: Counts, mass_silence: bool) -> Grounds {
         let now = self.mirror.now;
-        let held = self.creation.held_until(now);
         Grounds {
             desired: Arc::clone(&self.desired),
             counts,
@@ -139,7 +138,7 @@ impl Control {
             mass_silence,
             recovering: self.is_in_the_dark(),
             now,
-            creation: held.zip(self.creation.reason().map(str::to_owned)),
+            creation: self.creation.outlook(now),
         }
     }
 

@@ -23,7 +23,7 @@ pub(super) struct Grounds {
     pub(super) recovering: bool,
     /// The registry's time.
     pub(super) now: Timestamp,
-    /// Until when creation is held, and why.
+    /// Until when creation is or was held, and why.
     pub(super) creation: Option<(Timestamp, String)>,
 }
 
@@ -60,6 +60,7 @@ impl Grounds {
             scaled_at: state.scaled_at,
             up_cooldown: autoscaling.up_cooldown,
             down_cooldown: autoscaling.down_cooldown,
+            paused: self.desired.scale_in_paused,
             recovering: self.recovering,
             now: self.now,
         }

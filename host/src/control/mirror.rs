@@ -3,11 +3,11 @@
 //! Kept up by changes since a cursor. A step that did not end leaves the mirror marked, and the next one reads
 //! everything anew: a dropped future can lose no more than time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maestro_core::deadlines::{self, Watch, Witness};
 use maestro_core::names::RoomId;
-use maestro_core::room::Room;
+use maestro_core::room::{End, Room};
 use maestro_core::scheduler::Scheduler;
 use maestro_core::time::Timestamp;
 
@@ -28,6 +28,10 @@ pub(super) struct Mirror {
     pub(super) epoch: Option<Timestamp>,
     /// Whether the registry has a state of this scheduler's.
     pub(super) has_state: bool,
+    /// Ends of rooms that were noticed and not told yet, oldest first.
+    pub(super) ends: Vec<End>,
+    /// Rooms that are still here and whose end was noticed.
+    ended: BTreeSet<RoomId>,
     cursor: Cursor,
     /// Whether anything changed that is derived from the rooms, since this was asked last.
     has_news: bool,
@@ -41,6 +45,8 @@ impl Mirror {
             witness: Witness::default(),
             epoch: None,
             has_state: false,
+            ends: Vec::new(),
+            ended: BTreeSet::new(),
             cursor: Cursor::START,
             has_news: true,
         }
@@ -62,6 +68,15 @@ impl Mirror {
         let changes = changes.map_err(Error::registry("read the rooms"))?;
         self.take(changes, scheduler, survey);
         Ok(())
+    }
+
+    /// Takes down that a room has ended, once.
+    fn note_end(&mut self, room: &Room, now: Timestamp) {
+        match room.has_ended() {
+            true if self.ended.insert(room.id.clone()) => self.ends.push(room.end(now)),
+            true => {}
+            false => _ = self.ended.remove(&room.id),
+        }
     }
 
     /// Whether anything changed that is derived from the rooms, since this was asked last.
@@ -96,15 +111,88 @@ impl Mirror {
                         .is_some_and(|survey| survey.take_in((before, &then), (&room, &now), &clocks))
             });
             self.has_news |= !is_no_news;
+            self.note_end(&room, changes.now);
             self.rooms.insert(room.id.clone(), room);
         }
+        if changes.complete {
+            // What is missing may be lost, and running all the same.
+            self.ended.retain(|id| self.rooms.contains_key(id));
+        }
         for id in changes.removed {
-            self.rooms.remove(&id);
+            let Some(room) = self.rooms.remove(&id) else {
+                continue;
+            };
+            if !self.ended.remove(&id) {
+                // It was given up before it ever ran.
+                self.ends.push(room.end(changes.now));
+            }
         }
         self.cursor = changes.cursor;
         self.now = changes.now;
         self.witness = changes.witness;
         self.epoch = changes.epoch;
         self.has_state = changes.standing.is_some();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use maestro_core::names::Version;
+    use maestro_core::room::{Creation, Phase};
+    use maestro_core::time::Span;
+    use maestro_wire::document;
+
+    use super::*;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_ms(secs * 1_000)
+    }
+
+    fn room(suffix: u32, phase: Phase) -> Room {
+        let id = RoomId::parse(&format!("pong-{suffix:08x}")).unwrap();
+        let mut room = Room::reserved(id, Version::FIRST, at(1), Span::ZERO);
+        (room.creation, room.phase) = (Creation::Confirmed { at: at(1) }, phase);
+        room
+    }
+
+    fn changes(rooms: Vec<Room>, removed: &[u32], complete: bool) -> Changes {
+        let removed = removed.iter().map(|suffix| room(*suffix, Phase::Unseen).id);
+        Changes {
+            removed: removed.collect(),
+            rooms,
+            complete,
+            cursor: Cursor::START,
+            now: at(9),
+            witness: Witness::default(),
+            epoch: None,
+            standing: None,
+        }
+    }
+
+    #[test]
+    fn an_end_is_noticed_once_and_a_loss_is_no_end() {
+        let document = "name: pong\ngame: test\nimage: a\nautoscaling: {min: 1}\n";
+        let scheduler = document::read(document).unwrap().remove(0).scheduler;
+        let mut mirror = Mirror::new();
+        let mut check = |changes: Changes, expected: &[u32]| {
+            mirror.take(changes, &scheduler, None);
+            let ends = std::mem::take(&mut mirror.ends);
+            let names: Vec<RoomId> = ends.into_iter().map(|end| end.room).collect();
+            let expected: Vec<RoomId> = expected.iter().map(|id| room(*id, Phase::Unseen).id).collect();
+            assert_eq!(names, expected);
+        };
+        let running = |suffix| room(suffix, Phase::Running { since: at(2) });
+        let ended = |suffix| room(suffix, Phase::Absent { at: at(3) });
+        check(changes(vec![running(1), running(2), running(3)], &[], true), &[]);
+        check(changes(vec![ended(1)], &[], false), &[1]);
+        check(changes(vec![ended(1)], &[], false), &[]);
+        // Read anew, as after a step that was dropped.
+        check(changes(vec![ended(1), running(2), running(3)], &[], true), &[]);
+        check(changes(vec![ended(2)], &[1], false), &[2]);
+        check(changes(vec![], &[2, 3], false), &[3]);
+        check(changes(vec![running(4)], &[], false), &[]);
+        check(changes(vec![], &[], true), &[]);
+        // The name was in use before.
+        check(changes(vec![ended(1)], &[], false), &[1]);
     }
 }

@@ -9,12 +9,11 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, TryStreamExt, stream};
 use maestro_core::names::{RoomId, SchedulerName, Version};
 use maestro_core::plan;
-use maestro_core::report::Reported;
 use maestro_core::room::{Intent, Origin, Phase, Room, Seen};
 use maestro_core::time::{Span, Timestamp};
 
 use super::Error;
-use super::backoff::SHORT_LIFE;
+use super::backoff::stillborn;
 use super::mirror::Mirror;
 use crate::cluster::{Cluster, Object};
 use crate::registry::{Fence, Registry};
@@ -244,51 +243,6 @@ pub(super) fn is_successor(room: &Room, object: &Object) -> bool {
     let is_stopping = matches!(room.intent, Intent::Stopping { .. });
     let has_ended = matches!(room.phase, Phase::Exited { .. } | Phase::Absent { .. });
     has_ended && !is_stopping && !matches!(object.phase, Phase::Exited { .. } | Phase::Absent { .. })
-}
-
-/// A room that nobody asked to go and that ended before it ever reported, or soon after its start: creation is what
-/// fails. `now` is when its end was noticed.
-fn stillborn(room: &Room, phase: &Phase, now: Timestamp) -> Option<String> {
-    let ended = match phase {
-        Phase::Exited { code, reason, .. } => {
-            let code = code.map(|code| format!(" with code {code}")).unwrap_or_default();
-            let reason = match reason.as_str() {
-                "" => String::new(),
-                reason => format!(": {reason}"),
-            };
-            (code, reason)
-        }
-        Phase::Absent { .. } => (String::new(), String::new()),
-        Phase::Unseen | Phase::Pending { .. } | Phase::Running { .. } => return None,
-    };
-    let lived = match room.phase {
-        Phase::Running { since } => now.since(since),
-        Phase::Unseen | Phase::Pending { .. } => Span::ZERO,
-        Phase::Exited { .. } | Phase::Absent { .. } => return None,
-    };
-    if !went_by_itself(room) || room.origin == Origin::Adopted {
-        return None;
-    }
-    let when = match (room.reports.last, phase) {
-        (None, Phase::Exited { .. }) => "before it was ready".to_owned(),
-        // Always in the same words, so that it is told once.
-        (Some(_), _) if lived < SHORT_LIFE => format!("within {SHORT_LIFE} of its start"),
-        (None | Some(_), _) => return None,
-    };
-    let (code, reason) = ended;
-    Some(format!("{} ended{code} {when}{reason}", room.id))
-}
-
-/// Whether a room that ended was not asked to: it may have said goodbye before we gave it up.
-fn went_by_itself(room: &Room) -> bool {
-    match room.intent {
-        Intent::Keep | Intent::Allocated { .. } => true,
-        Intent::Draining { .. } => false,
-        Intent::Stopping { since, .. } => room.reports.last.is_some_and(|last| {
-            let says_goodbye = matches!(last.status, Reported::Terminating | Reported::Terminated);
-            says_goodbye && last.since <= since
-        }),
-    }
 }
 
 fn stuck(object: &Object) -> Option<String> {

@@ -54,12 +54,14 @@ impl Control {
     }
 
     fn report(&mut self, now: Timestamp, next_at: Timestamp) -> StepReport {
+        self.told.ends.append(&mut self.mirror.ends);
         let told = std::mem::take(&mut self.told);
         let Told {
             records,
             samples,
             values,
             outcomes,
+            ends,
             errors,
             removed,
         } = told;
@@ -69,6 +71,7 @@ impl Control {
             samples,
             values,
             outcomes,
+            ends,
             trouble: self.creation.trouble(self.mirror.now),
             next_at,
             removed,
@@ -143,6 +146,7 @@ impl Control {
     /// Forgets everything that only the holder of the lease can know; what was asked for by hand and not stored
     /// yet is asked again.
     pub(super) fn forget(&mut self) {
+        self.told.ends.append(&mut self.mirror.ends);
         self.mirror = super::mirror::Mirror::new();
         self.survey = None;
         self.view.distrust();

@@ -10,9 +10,10 @@ use rustix::process::{Signal, getpid, kill_process};
 use super::matchmaker::{RUSH, Rush};
 use crate::api::Api;
 use crate::cluster::local::Local;
+use crate::store::scale_in::ScaleIn;
 
 /// What the table says of the keys.
-pub(super) const KEYS: &str = "e explain   m more matches   k kill a room   q quit";
+pub(super) const KEYS: &str = "e explain   m more matches   k kill a room   p pause scale-in   q quit";
 
 /// What keys act on.
 pub(super) struct Desk {
@@ -31,6 +32,7 @@ impl Desk {
             'e' => return self.explain().await,
             'm' => self.rush(),
             'k' => self.kill_any().await,
+            'p' => self.pause().await,
             // The same way out as Ctrl-C, so that a second one hurries here too.
             'q' => match kill_process(getpid(), Signal::INT) {
                 Ok(()) => {}
@@ -65,6 +67,29 @@ impl Desk {
                 tracing::info!("twice as many matches for {} s", RUSH.as_secs());
             }
             None => tracing::info!("no matches are simulated here: rooms of one's own, or --matches none"),
+        }
+    }
+
+    /// Pauses scaling down; where it is paused everywhere already, takes that back.
+    async fn pause(&self) {
+        // A store that is away for a moment says so by itself.
+        let schedulers = self.api.store.schedulers().await.unwrap_or_default();
+        let is_paused = schedulers
+            .iter()
+            .all(|stored| stored.scale_in_paused_at.is_some());
+        let (to, told) = match is_paused {
+            true => (ScaleIn::Allowed, "policies may take rooms away again"),
+            false => (
+                ScaleIn::Paused,
+                "no policy takes rooms away until p is pressed again",
+            ),
+        };
+        for stored in schedulers {
+            let name = stored.name;
+            match self.api.switch_scale_in(&name, to).await {
+                Ok(_) => tracing::info!(scheduler.name = %name, "{name}: {told}"),
+                Err(problem) => tracing::warn!(scheduler.name = %name, "{}", problem.show(name.as_str(), "")),
+            }
         }
     }
 

@@ -20,6 +20,7 @@ use super::desk::{self, Desk};
 use super::keys::Keys;
 use super::table::{self, Row, View};
 use crate::cluster::local::Failure;
+use crate::control::LONGEST_PAUSE;
 use crate::telemetry::Lines;
 
 /// Time between two drawings: what an eye takes for live.
@@ -29,7 +30,7 @@ const DRAW: Duration = Duration::from_millis(500);
 const LINES: usize = 1_000;
 
 /// How long a failed room is shown: longer than the longest pause before the next one is tried.
-const NEWS: Span = Span::from_secs(90);
+const NEWS: Span = Span::from_ms(LONGEST_PAUSE.ms() * 3 / 2);
 
 /// One thing to try at a time; each stays for this many drawings.
 const TURN: usize = 20;
@@ -132,6 +133,7 @@ impl Screen {
                 &rooms,
                 decision.as_ref(),
             );
+            row.paused = stored.scale_in_paused_at.map(paused).unwrap_or_default();
             row.failed = failure
                 .and_then(|failure| failed(&failure, (api.wall)()))
                 .unwrap_or_default();
@@ -185,6 +187,11 @@ async fn next(keys: &mut Option<Keys>) -> char {
     }
 }
 
+/// That scaling down is paused, in a few words.
+fn paused(since: Timestamp) -> String {
+    format!("scaling down, by hand since {since}")
+}
+
 /// A failure in a few words, while it is news.
 fn failed(failure: &Failure, now: Timestamp) -> Option<String> {
     let ago = now.since(failure.at);
@@ -206,6 +213,7 @@ fn row(name: &SchedulerName, version: String, rooms: &[Room], decision: Option<&
         draining: count(&|room| room.stage() == Stage::Draining),
         stopping: count(&|room| matches!(room.stage(), Stage::Stopping | Stage::Gone)),
         wanted: decision.map_or(0, |decision| decision.wanted),
+        paused: String::new(),
         failed: String::new(),
         last: decision.map(maestro_core::explain::summary).unwrap_or_default(),
         waits: decision

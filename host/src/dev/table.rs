@@ -44,6 +44,8 @@ pub(super) struct Row {
     pub last: String,
     /// What the next one waits for.
     pub waits: String,
+    /// That scaling down is paused, and since when; empty while it is not.
+    pub paused: String,
     /// The last room that ended by itself and not well, and how.
     pub failed: String,
 }
@@ -86,6 +88,7 @@ fn lines(view: &View, width: usize, has_sentences: bool) -> Vec<String> {
             out.extend(sentence("rooms", &bar(row), width));
             out.extend(sentence("last", &row.last, width));
             out.extend(sentence("next", &row.waits, width));
+            out.extend(sentence("paused", &row.paused, width));
             out.extend(sentence("failed", &row.failed, width));
         }
     }
@@ -174,8 +177,9 @@ mod tests {
     }
 
     #[test]
-    fn failed_rooms_and_keys_are_shown_where_there_are_any() {
+    fn a_pause_failed_rooms_and_keys_are_shown_where_there_are_any() {
         let row = Row {
+            paused: "scaling down, by hand since 2023-11-14 22:13:20 UTC".into(),
             failed: "hello-00000001, 3 s ago: exit code 7: boom".into(),
             ..hello()
         };
@@ -188,7 +192,11 @@ mod tests {
             72,
             24,
         );
-        assert_eq!(lines[7], "  failed hello-00000001, 3 s ago: exit code 7: boom");
+        assert_eq!(
+            lines[7],
+            "  paused scaling down, by hand since 2023-11-14 22:13:20 UTC"
+        );
+        assert_eq!(lines[8], "  failed hello-00000001, 3 s ago: exit code 7: boom");
         assert_eq!(lines.last().unwrap(), "  keys   e explain   q quit");
     }
 

@@ -23,6 +23,7 @@ pub(super) mod scheduler {
         pub version_minor: i64,
         pub created_at: i64,
         pub updated_at: i64,
+        pub scale_in_paused_at: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,4 +1,4 @@
-//! Events: what rooms and players did, as their rooms said it, and what people did to schedulers.
+//! Events: what rooms and players did, as their rooms said it, how rooms ended, and what people did to schedulers.
 //!
 //! One row each, newest first; those of a scheduler are written in the transaction that they tell of. They are bounded
 //! in age and size beside the journal, so that rooms that say much can't push decisions out. Callers: the API.
@@ -137,7 +137,7 @@ pub(super) async fn tell(
     insert(database, &event).await
 }
 
-async fn insert(database: &impl ConnectionTrait, event: &Event) -> Result<(), Error> {
+pub(super) async fn insert(database: &impl ConnectionTrait, event: &Event) -> Result<(), Error> {
     let row = event::ActiveModel {
         scheduler: Set(event.scheduler.to_string()),
         room: Set(event.room.as_ref().map(RoomId::to_string)),
@@ -153,7 +153,7 @@ async fn insert(database: &impl ConnectionTrait, event: &Event) -> Result<(), Er
     inserted.map(|_| ()).map_err(failed("write an event"))
 }
 
-fn parse(row: event::Model) -> Result<(u64, Event), Error> {
+pub(super) fn parse(row: event::Model) -> Result<(u64, Event), Error> {
     let room = row.room.as_deref().map(RoomId::parse).transpose();
     let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == row.kind);
     let event = Event {

@@ -296,7 +296,8 @@ fn vote_key(ballot: &Ballot) -> String {
 fn clamp_key(clamp: &Clamp) -> String {
     let rule = match &clamp.rule {
         Rule::Cooldown { left: _ } => "cooldown".to_owned(),
-        rule @ (Rule::NoTrust { .. }
+        rule @ (Rule::Paused { .. }
+        | Rule::NoTrust { .. }
         | Rule::Recovering
         | Rule::StepLimit { .. }
         | Rule::Busy

@@ -52,6 +52,8 @@ pub struct Stored {
     pub created_at: Timestamp,
     /// When it was last changed; of one that is being deleted, when that was asked for first.
     pub updated_at: Timestamp,
+    /// Since when scaling down is paused by hand; `None` while it is not.
+    pub scale_in_paused_at: Option<Timestamp>,
 }
 
 /// Whether a scheduler shall be.
@@ -109,6 +111,7 @@ impl Store {
             version_minor: Set(column(Version::FIRST.minor)),
             created_at: Set(now.ms()),
             updated_at: Set(now.ms()),
+            scale_in_paused_at: Set(None),
         };
         let inserted = scheduler::Entity::insert(row).exec_without_returning(&transaction);
         inserted.await.map_err(failed(WHAT))?;
@@ -240,39 +243,40 @@ impl Store {
 
     /// One scheduler.
     pub async fn scheduler(&self, name: &SchedulerName) -> Result<Option<Stored>, Error> {
-        match find(&self.reader, name).await? {
-            Some(row) => Ok(Some(self.stored(row).await?)),
+        let look = self.look("read a scheduler").await?;
+        match find(&look, name).await? {
+            Some(row) => Ok(Some(stored(&look, row).await?)),
             None => Ok(None),
         }
     }
 
     /// All schedulers, by name.
     pub async fn schedulers(&self) -> Result<Vec<Stored>, Error> {
+        const WHAT: &str = "list the schedulers";
+        let look = self.look(WHAT).await?;
         let rows = scheduler::Entity::find().order_by_asc(scheduler::Column::Name);
-        let rows = rows
-            .all(&self.reader)
-            .await
-            .map_err(failed("list the schedulers"))?;
-        let mut stored = Vec::with_capacity(rows.len());
+        let rows = rows.all(&look).await.map_err(failed(WHAT))?;
+        let mut all = Vec::with_capacity(rows.len());
         for row in rows {
-            stored.push(self.stored(row).await?);
+            all.push(stored(&look, row).await?);
         }
-        Ok(stored)
+        Ok(all)
     }
+}
 
-    async fn stored(&self, row: scheduler::Model) -> Result<Stored, Error> {
-        let name = parse_name(&row.name)?;
-        let active = versions::find(&self.reader, &name, active_version(&row)?).await?;
-        Ok(Stored {
-            name,
-            active,
-            state: parse_state(&row.state)?,
-            managed_by: ManagedBy::parse(&row.managed_by),
-            game: row.game,
-            created_at: Timestamp::from_ms(row.created_at),
-            updated_at: Timestamp::from_ms(row.updated_at),
-        })
-    }
+async fn stored(database: &impl ConnectionTrait, row: scheduler::Model) -> Result<Stored, Error> {
+    let name = parse_name(&row.name)?;
+    let active = versions::find(database, &name, active_version(&row)?).await?;
+    Ok(Stored {
+        name,
+        active,
+        state: parse_state(&row.state)?,
+        managed_by: ManagedBy::parse(&row.managed_by),
+        game: row.game,
+        created_at: Timestamp::from_ms(row.created_at),
+        updated_at: Timestamp::from_ms(row.updated_at),
+        scale_in_paused_at: row.scale_in_paused_at.map(Timestamp::from_ms),
+    })
 }
 
 impl ManagedBy {

@@ -29,6 +29,7 @@ macro_rules! on_both {
 
 mod journal;
 mod schedulers;
+mod ends;
 #[cfg(feature = "testbed")]
 mod server;
 

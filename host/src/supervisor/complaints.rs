@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use maestro_core::names::{RoomId, SchedulerName};
 
 use super::chain;
-use crate::control::StepReport;
+use crate::control::{LONGEST_PAUSE, StepReport};
 
 /// What was over for less than this has not ended: some rooms come up and others don't, and between two tries nothing
 /// fails.
-const LULL: Duration = Duration::from_secs(60);
+const LULL: Duration = Duration::from_millis(LONGEST_PAUSE.ms());
 
 /// What was told of one loop.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Complaints {
         let is_said = |reason: &str| errors.as_ref().is_some_and(|errors| errors.contains(reason));
         if let Some(trouble) = trouble.filter(|trouble| is_news && !is_said(&trouble.reason)) {
             news.push(format!(
-                "{}; the next room is tried in {}, later ones less and less often until one is ready",
+                "{}; the next room is tried in {}, later ones less and less often until one lasts",
                 trouble.reason, trouble.next_in
             ));
         }
@@ -103,6 +103,7 @@ mod tests {
             samples: Vec::new(),
             values: Vec::new(),
             outcomes: Vec::new(),
+            ends: Vec::new(),
             trouble: trouble.map(|reason| Trouble {
                 reason: reason.to_owned(),
                 next_in: Span::from_secs(4),

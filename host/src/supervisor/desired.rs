@@ -44,6 +44,7 @@ pub(super) async fn make(store: &Store, catalog: &Catalog, entry: &Entry) -> Res
         version: stored.active.version,
         policies,
         deleting,
+        scale_in_paused: stored.scale_in_paused_at,
         last: standing(store, stored).await?,
     })
 }
@@ -221,6 +222,7 @@ mod tests {
             version: Version::FIRST,
             policies: BTreeMap::from([(id.clone(), Err(reason.to_owned()))]),
             deleting: None,
+            scale_in_paused: None,
             last: None,
         };
         let (first, second) = (failing("it is not deployed"), failing("it does not compile"));

@@ -1,9 +1,10 @@
-//! Writes what loops decided and measured to the store, behind them and in batches.
+//! Writes what loops decided and measured, and which rooms ended, to the store, behind them and in batches.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use maestro_core::names::SchedulerName;
+use maestro_core::room::End;
 use maestro_core::time::{Span, Timestamp};
 use maestro_core::window::{Cut, Sample};
 use maestro_wire::record;
@@ -12,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::chain;
+use super::ends::Ends;
 use crate::control::{Clock, Record};
 use crate::store::journal::{Budget, Entry, Outbox};
 use crate::store::samples::Segment;
@@ -49,6 +51,13 @@ pub enum Item {
         /// Other metrics.
         values: Vec<(&'static str, Timestamp, f64)>,
     },
+    /// Rooms that have ended.
+    Ends {
+        /// Of which scheduler.
+        scheduler: SchedulerName,
+        /// Oldest first.
+        ends: Vec<End>,
+    },
 }
 
 /// Writes items to the store.
@@ -57,6 +66,7 @@ pub struct Journal {
     wall: Clock,
     items: mpsc::Receiver<Item>,
     outbox: Outbox,
+    ends: Ends,
     open: BTreeMap<SchedulerName, Cut>,
     is_away: bool,
     last_trim: Option<Instant>,
@@ -71,6 +81,7 @@ impl Journal {
             wall,
             items,
             outbox: Outbox::default(),
+            ends: Ends::default(),
             open: BTreeMap::new(),
             is_away: false,
             last_trim: None,
@@ -124,6 +135,7 @@ impl Journal {
                 let bytes = super::evidence::encode(&record);
                 self.outbox.push(Entry::new(&scheduler, &record.decision, bytes));
             }
+            Item::Ends { scheduler, ends } => self.ends.push(&scheduler, ends),
             Item::Samples {
                 scheduler,
                 samples,
@@ -147,6 +159,7 @@ impl Journal {
     async fn try_write(&mut self, is_last: bool) -> Result<(), store::Error> {
         let now = (self.wall)();
         self.outbox.flush(&self.store, now).await?;
+        self.ends.flush(&self.store).await?;
         let is_due = |cut: &Cut| {
             let age = cut
                 .samples

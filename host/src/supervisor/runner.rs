@@ -123,6 +123,10 @@ impl Runner {
                 values: report.values,
             });
         }
+        if !report.ends.is_empty() {
+            let (scheduler, ends) = (self.name.clone(), report.ends);
+            self.record(Item::Ends { scheduler, ends });
+        }
         for outcome in &report.outcomes {
             self.answer(outcome).await;
         }

@@ -13,6 +13,7 @@ mod harness;
 mod client;
 mod rooms;
 mod schedulers;
+mod scale_in;
 mod decisions;
 mod events;
 mod windows;

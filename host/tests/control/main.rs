@@ -9,5 +9,6 @@
 
 mod policies;
 mod steps;
+mod ends;
 mod world;
 mod yard;

@@ -320,3 +320,35 @@ fn every_shown_observation_gives_the_recorded_vote_again() {
     }
     assert!(votes > 0);
 }
+
+#[test]
+fn a_pause_keeps_rooms_from_votes_and_not_from_hands() {
+    let mut wanted = desired(1, 20);
+    add(&mut wanted, Direction::Down, sample(WANTS_NONE), "{}");
+    wanted.scale_in_paused = Some(Timestamp::from_ms(START_MS));
+    let mut world = settled(wanted, 4);
+    world.live(30);
+    let decision = last(&world);
+    assert_eq!(decision.wanted, 4);
+    let paused = Rule::Paused {
+        since: Timestamp::from_ms(START_MS),
+    };
+    assert_eq!(decision.clamps[0].rule, paused);
+    assert!(
+        decision
+            .waits
+            .iter()
+            .any(|wait| wait.contains("is paused by hand since 2027-")),
+        "{:?}",
+        decision.waits
+    );
+    world.control.order(Command {
+        operation: "1".to_owned(),
+        scale: Scale::To(3),
+    });
+    world.live(10);
+    assert_eq!(world.count(is_ready), 3);
+    world.set(|desired| desired.scale_in_paused = None);
+    world.live(30);
+    assert_eq!((last(&world).wanted, world.count(is_ready)), (1, 1));
+}

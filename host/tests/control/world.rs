@@ -78,6 +78,7 @@ pub(crate) fn desired(min: u32, max: u32) -> Desired {
         version: Version::FIRST,
         policies: BTreeMap::new(),
         deleting: None,
+        scale_in_paused: None,
         last: None,
     }
 }

@@ -72,6 +72,12 @@ impl Yard {
         self.inner.lock().unwrap().hang_at = Some(call);
     }
 
+    /// The same for one of those to come, counted from 0.
+    pub(crate) fn hang_next(&self, call: u32) {
+        let mut inner = self.inner.lock().unwrap();
+        inner.hang_at = Some(inner.seen + call);
+    }
+
     /// Makes all calls return.
     pub(crate) fn hang_never(&self) {
         self.inner.lock().unwrap().hang_at = None;

@@ -66,6 +66,7 @@ pub(crate) fn check() -> Result<(), String> {
         version: Version::FIRST,
         policies: BTreeMap::new(),
         deleting: None,
+        scale_in_paused: None,
         last: None,
     };
     let world = World::new(Plan::calm(), Arc::new(desired), false);

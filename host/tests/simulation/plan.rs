@@ -251,6 +251,7 @@ impl Dice {
             version: Version::FIRST,
             policies,
             deleting: None,
+            scale_in_paused: None,
             last: None,
         }
     }

@@ -15,6 +15,7 @@ mod documents;
 mod restart;
 mod upgrade;
 mod ending;
+mod gone;
 mod triggers;
 mod policies;
 mod problems;

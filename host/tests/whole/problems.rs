@@ -91,6 +91,22 @@ fn a_program_that_is_not_there_is_told_as_the_reason() {
 }
 
 #[test]
+fn a_room_without_a_program_is_refused_before_anything_starts() {
+    for (room, reason) in [
+        ("", "no program is named"),
+        ("  ", "no program is named"),
+        ("sh -c 'exit", "a quote is open"),
+    ] {
+        let (code, words) = dev(&["--room", room, "--listen", "127.0.0.1:0"]);
+        assert_eq!(code, Some(2), "{room:?}: {words}");
+        assert!(
+            words.contains(reason) && words.contains("--room"),
+            "{room:?}: {words}"
+        );
+    }
+}
+
+#[test]
 fn rooms_that_end_at_once_are_told_once_with_their_last_words() {
     let text = "name: arena\ngame: test\nimage: none\nautoscaling: {min: 1, max: 2}\n";
     let (folder, path) = file("arena.yaml", text);

@@ -109,7 +109,7 @@ impl Drop for Terminal {
 }
 
 #[test]
-fn keys_explain_rush_kill_and_quit_and_the_terminal_is_put_back() {
+fn keys_explain_rush_kill_pause_and_quit_and_the_terminal_is_put_back() {
     let mut terminal = Terminal::start("");
     terminal.shows("keys   e explain");
     // Rooms run, and a decision is written down.
@@ -127,6 +127,11 @@ fn keys_explain_rush_kill_and_quit_and_the_terminal_is_put_back() {
         "{}",
         terminal.shown()
     );
+    terminal.press(b'p');
+    terminal.shows("hello: no policy takes rooms away until p is pressed again");
+    terminal.shows("  paused scaling down, by hand since 2");
+    terminal.press(b'p');
+    terminal.shows("hello: policies may take rooms away again");
     terminal.press(b'q');
     terminal.ends_with_the_terminal_as_it_was();
 }

@@ -3,12 +3,16 @@
 //! Names and success shapes of the older system's routes are kept to the letter; what is ours is added beside them
 //! and never replaces a field. Times are RFC 3339 in UTC where the older system had text, seconds where it had numbers.
 
+mod scaling;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::document::{Problem, Warning};
+
+pub use scaling::{ScaleAnswer, ScaleInAnswer, ScaleInRequest, ScaleRequest};
 
 /// Every error, from every route.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -117,9 +121,17 @@ pub struct RoomBody {
     /// Since when it holds its present match; RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occupied_since: Option<String>,
+    /// When its end was noticed; RFC 3339. A room that is gone is shown for as long as the event that tells of its end
+    /// is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
     /// Why it drains, stops, does not start or ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The last line of its output once it ended, and before it the signal that ended it; or what the cluster calls its
+    /// end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_words: Option<String>,
     /// Exit code of its process, once it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
@@ -223,6 +235,9 @@ pub struct SchedulerStatus {
     /// Rooms by exact state.
     #[serde(default)]
     pub rooms_by_state: BTreeMap<String, u32>,
+    /// Since when scaling down is paused by hand; RFC 3339, absent while it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_in_paused_since: Option<String>,
     /// The last decision that changed something, in one sentence.
     #[serde(default)]
     pub last_decision: Option<String>,
@@ -253,35 +268,6 @@ pub struct Release {
     pub version: String,
     /// RFC 3339.
     pub created_at: String,
-}
-
-/// Asks for another number of rooms; exactly one field.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ScaleRequest {
-    /// So many more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scaleup: Option<u32>,
-    /// So many fewer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scaledown: Option<u32>,
-    /// So many in all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replicas: Option<u32>,
-}
-
-/// What became of a request to scale.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct ScaleAnswer {
-    /// Always true.
-    pub success: bool,
-    /// What was asked for, in all.
-    pub asked: u32,
-    /// What it comes to now.
-    pub wanted: u32,
-    /// Why that differs, a sentence each.
-    #[serde(default)]
-    pub clamped: Vec<String>,
 }
 
 /// A page of decisions, newest first.

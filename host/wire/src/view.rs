@@ -216,6 +216,7 @@ pub fn actor(actor: &Actor) -> &'static str {
 
 fn rule(rule: &Rule) -> &'static str {
     match rule {
+        Rule::Paused { .. } => "paused",
         Rule::NoTrust { .. } => "no-trust",
         Rule::Recovering => "recovering",
         Rule::StepLimit { .. } => "step-limit",

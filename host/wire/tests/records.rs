@@ -40,6 +40,7 @@ fn rule() -> impl Strategy<Value = Rule> {
         vec(any::<String>(), 0..3).prop_map(|triggers| Rule::NoTrust { triggers }),
         Just(Rule::Recovering),
         Just(Rule::Deleted),
+        time().prop_map(|since| Rule::Paused { since }),
         any::<u32>().prop_map(|limit| Rule::StepLimit { limit }),
         span().prop_map(|left| Rule::Cooldown { left }),
         Just(Rule::Busy),

@@ -11,7 +11,7 @@ use crate::votes::{Ballot, Outcome, Vote};
 pub struct Outlook {
     /// Whether over a fifth of the rooms fell silent at once.
     pub mass_silence: bool,
-    /// Whether creation is held back until then, and why.
+    /// Why creation is held back until then; or was until then, without a room that lasted since.
     pub creation_held: Option<(Timestamp, String)>,
 }
 
@@ -25,12 +25,16 @@ pub fn waits(input: &Input, ruling: &Ruling, outlook: &Outlook) -> Vec<String> {
         waits.push("The rooms that fell silent at once have to be heard of again.".to_owned());
     }
     if let Some((until, reason)) = &outlook.creation_held {
-        let left = until.since(input.now);
-        waits.push(format!("New rooms are tried again in {left}{}", words(reason)));
+        let reason = words(reason);
+        waits.push(match until.since(input.now) {
+            Span::ZERO => format!("A new room has to come up and last; the one before did not{reason}"),
+            left => format!("New rooms are tried again in {left}{reason}"),
+        });
     }
     let counting = || input.ballots.iter().filter(|ballot| ballot.counts_at(input.now));
     waits.extend(counting().filter_map(|ballot| repair(ballot, input.now)));
     waits.extend(counting().filter_map(own_words));
+    waits.extend(input.paused.map(resumption));
     waits.extend(cooldowns(input, ruling));
     waits.extend(bounds(input, ruling));
     waits.extend(in_motion(&input.counts));
@@ -77,6 +81,16 @@ fn repair(ballot: &Ballot, now: Timestamp) -> Option<String> {
     }
 }
 
+/// That scaling down is paused; reads on from "but ".
+pub(super) fn paused(since: Timestamp) -> String {
+    format!("scaling down is paused by hand since {since}")
+}
+
+fn resumption(since: Timestamp) -> String {
+    let paused = capital(&paused(since));
+    format!("{paused}; no room is taken away on a vote before that is taken back.")
+}
+
 /// Cooldowns as they stand after the ruling.
 fn cooldowns(input: &Input, ruling: &Ruling) -> Option<String> {
     let scaled_at = if ruling.scaled {
@@ -85,7 +99,11 @@ fn cooldowns(input: &Input, ruling: &Ruling) -> Option<String> {
         input.scaled_at
     };
     let up = cooldown_left(scaled_at, input.up_cooldown, input.now);
-    let down = cooldown_left(scaled_at, input.down_cooldown, input.now);
+    // While scaling down is paused, no cooldown is what it waits for.
+    let down = match input.paused {
+        Some(_) => Span::ZERO,
+        None => cooldown_left(scaled_at, input.down_cooldown, input.now),
+    };
     match (up, down) {
         (Span::ZERO, Span::ZERO) => None,
         (up, down) if up == down => Some(format!("The cooldown ends in {up}.")),

@@ -12,6 +12,7 @@ mod script;
 mod scenarios;
 mod reports;
 mod rooms;
+mod ends;
 mod silence;
 mod windows;
 mod rulings;

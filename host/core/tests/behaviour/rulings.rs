@@ -71,6 +71,7 @@ fn input(ballots: &[Ballot]) -> Input<'_> {
         scaled_at: None,
         up_cooldown: Span::from_secs(60),
         down_cooldown: Span::from_secs(120),
+        paused: None,
         recovering: false,
         now: NOW,
     }
@@ -88,6 +89,7 @@ fn check(ballots: &[Ballot], change: impl FnOnce(&mut Input), wanted: u32, rules
 
 fn name(clamp: &Clamp) -> &'static str {
     match clamp.rule {
+        Rule::Paused { .. } => "paused",
         Rule::NoTrust { .. } => "no trust",
         Rule::Recovering => "recovering",
         Rule::StepLimit { .. } => "step",
@@ -149,6 +151,26 @@ fn doubt_forbids_scaling_down_only() {
         );
         check(&[ballot(Down, doubt), ballot(Up, total(12))], |_| {}, 12, &[]);
     }
+}
+
+#[test]
+fn pause_forbids_votes_down_and_nothing_else() {
+    let paused = |input: &mut Input| input.paused = Some(NOW);
+    check(&[ballot(Down, total(6))], paused, 10, &["paused"]);
+    check(
+        &[ballot(Down, urgent(6)), ballot(Up, failed())],
+        paused,
+        10,
+        &["paused"],
+    );
+    check(&[ballot(Up, total(12)), ballot(Down, total(6))], paused, 12, &[]);
+    check(&[ballot(Both, hold())], paused, 10, &[]);
+    let lowered = |input: &mut Input| (input.paused, input.bounds.max) = (Some(NOW), Some(7));
+    check(&[ballot(Down, total(6))], lowered, 7, &["paused", "max"]);
+    let mut by_hand = input(&[]);
+    by_hand.paused = Some(NOW);
+    let ruling = rule_manual(6, &by_hand);
+    assert_eq!((ruling.wanted, ruling.scaled, ruling.clamps.len()), (6, true, 0));
 }
 
 #[test]
@@ -309,7 +331,7 @@ proptest! {
         (ready, busy) in (0..30_u32, 0..30_u32),
         (min, max, cap) in (0..30_u32, proptest::option::of(0..60_u32), 1..60_u32),
         scaled in proptest::option::of(0..200_u64),
-        recovering in any::<bool>(),
+        (recovering, paused) in any::<(bool, bool)>(),
     ) {
         let mut input = input(&ballots);
         input.before = before;
@@ -317,6 +339,7 @@ proptest! {
         input.bounds = Bounds { min, max, cap };
         input.scaled_at = scaled.map(|seconds| NOW - Span::from_secs(seconds));
         input.recovering = recovering;
+        input.paused = paused.then_some(NOW);
         let ruling = rule(&input);
         let most = input.bounds.most();
         prop_assert!(ruling.wanted <= most);
@@ -336,9 +359,9 @@ proptest! {
         prop_assert!(ruling.clamps.iter().all(|clamp| clamp.from != clamp.to));
         prop_assert!(ruling.clamps.windows(2).all(|pair| pair[0].to == pair[1].from));
         prop_assert_eq!(ruling.clamps.last().map_or(first, |clamp| clamp.to), ruling.wanted);
-        // Down only on figures that can be relied on; the bounds alone may still correct.
+        // Down only on figures that can be relied on, and never while paused; the bounds alone may still correct.
         let doubt = ballots.iter().any(|ballot| ballot.counts_at(NOW) && ballot.is_untrusted());
-        if (doubt || recovering) && ruling.wanted < before {
+        if (doubt || recovering || paused) && ruling.wanted < before {
             prop_assert!(ruling.wanted == most && !ruling.scaled);
         }
         if ruling.scaled {

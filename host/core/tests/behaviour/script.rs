@@ -23,6 +23,8 @@
 //! exit 1 137 OOMKilled        a process ends
 //! creates fail / creates work
 //! hold-creation 30s WORDS     nothing is created for so long
+//! lasts                       a room created since has lasted
+//! pause / resume              scaling down is paused by hand, and allowed again
 //! version v2.0                the scheduler has a new version
 //! lose-registry / recovered
 //! delete / delete!            the scheduler is deleted, gracefully or by force
@@ -227,6 +229,9 @@ impl Player {
             "hold-creation" => {
                 world.creation_held = Some((world.now + span(rest[0]), rest[1..].join(" ")));
             }
+            "lasts" => world.creation_held = None,
+            "pause" => world.paused = Some(world.now),
+            "resume" => world.paused = None,
             "version" => world.version = Version::parse(rest[0]).expect("a version"),
             "lose-registry" => world.lose_registry(),
             "recovered" => world.footing = Footing::Sound,

@@ -71,6 +71,23 @@ fn spans_read_as_a_person_says_them() {
 }
 
 #[test]
+fn points_in_time_read_as_dates() {
+    for (secs, text) in [
+        (0, "1970-01-01 00:00:00 UTC"),
+        (-1, "1969-12-31 23:59:59 UTC"),
+        (951_782_400, "2000-02-29 00:00:00 UTC"),
+        (1_700_000_000, "2023-11-14 22:13:20 UTC"),
+        (4_107_542_399, "2100-02-28 23:59:59 UTC"),
+        (4_107_542_400, "2100-03-01 00:00:00 UTC"),
+    ] {
+        assert_eq!(Timestamp::from_ms(secs * 1_000).to_string(), text);
+    }
+    for ms in [i64::MIN, i64::MAX] {
+        assert!(Timestamp::from_ms(ms).to_string().ends_with(" UTC"));
+    }
+}
+
+#[test]
 fn summary_says_what_and_why() {
     let check = |change: &dyn Fn(&mut Decision), before, wanted, text: &str| {
         let mut decision = decision(before, wanted);

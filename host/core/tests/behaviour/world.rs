@@ -45,6 +45,7 @@ pub(crate) struct World {
     pub(crate) deletion: Option<Deletion>,
     pub(crate) creates_fail: bool,
     pub(crate) creation_held: Option<(Timestamp, String)>,
+    pub(crate) paused: Option<Timestamp>,
     pub(crate) budget: u32,
     pub(crate) witness: Witness,
     pub(crate) now: Timestamp,
@@ -72,6 +73,7 @@ impl World {
             deletion: None,
             creates_fail: false,
             creation_held: None,
+            paused: None,
             budget: 100,
             witness,
             now: BEGINNING,
@@ -129,6 +131,7 @@ impl World {
             scaled_at: self.scaled_at,
             up_cooldown: self.up_cooldown,
             down_cooldown: self.down_cooldown,
+            paused: self.paused,
             recovering: self.footing != Footing::Sound,
             now: self.now,
         }
@@ -149,7 +152,7 @@ impl World {
     fn carry_out(&mut self, actor: Actor, ruling: &Ruling) -> Decision {
         let outlook = Outlook {
             mass_silence: self.watch().mass_silence(),
-            creation_held: self.creation_held.clone().filter(|(until, _)| self.now < *until),
+            creation_held: self.creation_held.clone(),
         };
         let waits = explain::waits(&self.guard_input(), ruling, &outlook);
         let before = self.wanted;

@@ -2,7 +2,8 @@
 
 use super::*;
 use maestro_core::deadlines::Place;
-use maestro_core::room::{Health, Intent, Phase};
+use maestro_core::names::SchedulerName;
+use maestro_core::room::{End, Health, Intent, Phase};
 use maestro_wire::view::rfc3339;
 
 use crate::registry::Standing;
@@ -54,6 +55,7 @@ impl Look<'_> {
     /// A room's body.
     pub(in crate::api) fn body(&self, room: &Room) -> RoomBody {
         let metadata = serde_json::from_str(&room.metadata).unwrap_or_default();
+        let end = room.has_ended().then(|| room.end(self.watch.now));
         RoomBody {
             scheduler_name: self.entry.scheduler.name.to_string(),
             scheduler_version: room.version.to_string(),
@@ -65,10 +67,12 @@ impl Look<'_> {
             last_ping_at: room.reports.life_at.map(rfc3339),
             last_ping_metadata: metadata,
             occupied_since: room.occupied_since.map(rfc3339),
-            reason: reason(room),
-            exit_code: match room.phase {
-                Phase::Exited { code, .. } => code,
-                Phase::Unseen | Phase::Pending { .. } | Phase::Running { .. } | Phase::Absent { .. } => None,
+            exit_code: end.as_ref().and_then(|end| end.code),
+            last_words: end.as_ref().and_then(last_words),
+            ended_at: end.as_ref().map(|end| rfc3339(end.at)),
+            reason: match end {
+                Some(end) => Some(end.reason),
+                None => reason(room),
             },
             node: room.node.clone(),
             host: host(room),
@@ -89,11 +93,35 @@ fn health(health: Health) -> &'static str {
     }
 }
 
-/// Why it does not start, ended, or is asked to go.
+/// A room of which nothing is left but how it ended.
+pub(super) fn gone(scheduler: &SchedulerName, end: &End) -> RoomBody {
+    RoomBody {
+        scheduler_name: scheduler.to_string(),
+        scheduler_version: end.version.to_string(),
+        room_id: end.room.to_string(),
+        status: Status::Terminating.as_str().to_owned(),
+        state: "gone".to_owned(),
+        health: health(end.health).to_owned(),
+        created_at: rfc3339(end.created_at),
+        last_ping_at: end.life_at.map(rfc3339),
+        ended_at: Some(rfc3339(end.at)),
+        reason: Some(end.reason.clone()),
+        exit_code: end.code,
+        last_words: last_words(end),
+        node: end.node.clone(),
+        ..RoomBody::default()
+    }
+}
+
+fn last_words(end: &End) -> Option<String> {
+    Some(end.words.clone()).filter(|words| !words.is_empty())
+}
+
+/// Why it does not start, or is asked to go.
 fn reason(room: &Room) -> Option<String> {
     let of_phase = match &room.phase {
-        Phase::Pending { reason } | Phase::Exited { reason, .. } => Some(reason.clone()),
-        Phase::Unseen | Phase::Running { .. } | Phase::Absent { .. } => None,
+        Phase::Pending { reason } => Some(reason.clone()),
+        Phase::Unseen | Phase::Running { .. } | Phase::Exited { .. } | Phase::Absent { .. } => None,
     };
     let of_intent = match &room.intent {
         Intent::Draining { reason, .. } | Intent::Stopping { reason, .. } => Some(reason.clone()),

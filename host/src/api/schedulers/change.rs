@@ -159,6 +159,7 @@ pub(in crate::api) async fn scale(
             scaled_at: None,
             up_cooldown: autoscaling.up_cooldown,
             down_cooldown: autoscaling.down_cooldown,
+            paused: entry.stored.scale_in_paused_at,
             recovering: false,
             now: look.watch.now,
         },

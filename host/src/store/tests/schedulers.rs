@@ -13,6 +13,7 @@ on_both! {
     a_scheduler_changes_only_from_where_it_is_managed;
     a_scheduler_that_is_being_deleted_takes_nothing_but_force_until_it_is_gone;
     an_operation_only_goes_forward_and_ends_once;
+    a_scheduler_that_is_removed_during_a_look_is_there_or_not;
 }
 
 async fn update(
@@ -210,4 +211,34 @@ async fn an_operation_only_goes_forward_and_ends_once(store: Store) {
         .await
         .unwrap();
     assert_eq!(rest, newest_first[1..]);
+}
+
+async fn a_scheduler_that_is_removed_during_a_look_is_there_or_not(store: Store) {
+    let pong = scheduler("pong", "pong:1", 3);
+    let is_over = std::cell::Cell::new(false);
+    let changes = async {
+        let digests = BTreeMap::new();
+        for ms in 0..200 {
+            store
+                .create_scheduler(&draft(&pong, &digests), at(ms))
+                .await
+                .unwrap();
+            store.remove_scheduler(&pong.name, at(ms)).await.unwrap();
+        }
+        is_over.set(true);
+    };
+    let looks = async {
+        while !is_over.get() {
+            assert!(store.schedulers().await.unwrap().len() <= 1);
+            store.scheduler(&pong.name).await.unwrap();
+        }
+    };
+    tokio::join!(changes, looks);
+}
+
+#[tokio::test]
+async fn a_look_at_a_file_is_of_one_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("maestro.db")).await.unwrap();
+    a_scheduler_that_is_removed_during_a_look_is_there_or_not(store).await;
 }

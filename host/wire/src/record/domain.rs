@@ -1,4 +1,5 @@
-//! The domain's types, part by part, in the order in which they are stored. A change here is a new format.
+//! The domain's types, part by part, in the order in which they are stored. A change here is a new format,
+//! but for a further variant of an enum: what was written before never has it.
 
 use maestro_core::decision::{Actor, Clamp, Counts, Decision, Rule};
 use maestro_core::names::{Digest, PolicyName, Version};
@@ -34,6 +35,7 @@ coded_enum! {
         6 => Max,
         7 => Cap,
         8 => Deleted,
+        9 => Paused { since },
     }
     Direction { 0 => Up, 1 => Down, 2 => Both }
     Mode { 0 => Active, 1 => Shadow, 2 => Canary(share) }
