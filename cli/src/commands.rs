@@ -8,6 +8,7 @@ use clap::{CommandFactory, Parser};
 use crate::args::{Cli, Policy, Verb};
 use crate::client::{Client, Error};
 use crate::context;
+use crate::output::say;
 use crate::terminal::{Paint, Tint};
 
 mod documents;
@@ -15,9 +16,13 @@ mod apply;
 mod schedulers;
 mod wait;
 mod watch;
+mod top;
 mod rooms;
 mod logs;
+mod events;
+mod patience;
 mod explain;
+mod past;
 mod plot;
 mod policies;
 mod contexts;
@@ -79,7 +84,7 @@ fn misused(error: &clap::Error) -> ExitCode {
 /// Tells what went wrong; gives the exit code that says the same.
 fn complain(error: &anyhow::Error) -> ExitCode {
     let word = Paint::for_stderr().text(Some(Tint::Bad), "error:");
-    eprintln!("{word} {}", chain(error));
+    say(&format!("{word} {}", chain(error)));
     ExitCode::from(exit_code(error))
 }
 
@@ -104,7 +109,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Get(get) => schedulers::get(&client, format, get)?,
         Verb::Status(name) => schedulers::status(&client, format, &name.scheduler)?,
         Verb::Watch(name) => watch::watch(&client, format, &name.scheduler)?,
-        Verb::Top => watch::top(&client, format)?,
+        Verb::Top => top::top(&client, format)?,
         Verb::Wait(wait) => wait::wait(&client, format, wait)?,
         Verb::Scale(scale) => schedulers::scale(&client, format, scale)?,
         Verb::Delete(delete) => return schedulers::delete(&client, format, delete),
@@ -113,6 +118,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Logs(logs) => logs::logs(&client, format, logs)?,
         Verb::Explain(explain) if explain.plot => plot::draw(&client, format, explain)?,
         Verb::Explain(explain) => explain::explain(&client, format, explain)?,
+        Verb::Events(which) => events::events(&client, format, which)?,
         Verb::Export(export) => plot::export(&client, format, export)?,
         Verb::DeployPolicy(deploy) | Verb::Policy(Policy::Deploy(deploy)) => {
             policies::deploy(&client, format, &deploy.file)?;

@@ -28,10 +28,17 @@ pub(crate) fn print(text: &str) -> Result<()> {
 /// Writes a line, an empty one too. A reader that went away ends the program: nobody is left to follow for.
 fn print_line(line: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    let written = writeln!(stdout, "{}", line.trim_end_matches('\n')).and_then(|()| stdout.flush());
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         other => other.context("can't write to stdout"),
+    }
+}
+
+/// Says something to whoever reads along, on stderr. Nobody has to.
+pub(crate) fn say(text: &str) {
+    if writeln!(io::stderr().lock(), "{text}").is_err() {
+        // Nobody does.
     }
 }
 
@@ -49,7 +56,7 @@ pub(crate) fn item<T: Serialize>(format: Format, data: &T, line: impl FnOnce(&T)
     match format {
         Format::Table => print_line(&line(data)),
         Format::Json => print_line(&serde_json::to_string(data).context("can't write JSON")?),
-        Format::Yaml => print(&serde_saphyr::to_string(&[data]).context("can't write YAML")?),
+        Format::Yaml => print_line(&serde_saphyr::to_string(&[data]).context("can't write YAML")?),
     }
 }
 

@@ -18,7 +18,7 @@ fn help(verb: &[&str]) -> String {
 
 #[test]
 fn the_help_of_the_program_and_of_each_verb() {
-    let verbs: [&[&str]; 29] = [
+    let verbs: [&[&str]; 30] = [
         &[],
         &["apply"],
         &["diff"],
@@ -34,6 +34,7 @@ fn the_help_of_the_program_and_of_each_verb() {
         &["scale"],
         &["delete"],
         &["explain"],
+        &["events"],
         &["export"],
         &["deploy-policy"],
         &["policy"],
@@ -86,6 +87,7 @@ fn every_verb_has_its_text_above() {
         "scale",
         "delete",
         "explain",
+        "events",
         "export",
         "deploy-policy",
         "policy",

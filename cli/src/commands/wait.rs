@@ -79,17 +79,49 @@ fn look(client: &Client, name: &str, goal: Goal) -> Result<Look, Error> {
 
 fn ready(status: &SchedulerStatus) -> Look {
     let there = status.rooms_at_ready + status.rooms_at_occupied;
-    // Before the loop's first look nothing is known; a scheduler that goes is never ready again.
-    let is_settled = !matches!(status.state.as_str(), "creating" | "terminating");
+    // Before the loop's first look nothing is known; a scheduler that goes is never ready again. What was asked for
+    // a moment ago counts before the loop has taken it up.
+    let is_settled =
+        !matches!(status.state.as_str(), "creating" | "terminating") && status.pending.is_empty();
     match is_settled && there >= status.wanted {
         true => Look::Reached,
-        false => Look::Short(format!(
-            "it is {}, with {there} of {} rooms ready or occupied",
-            status.state, status.wanted
-        )),
+        false => {
+            let pending: String = status.pending.iter().map(|what| format!("; {what}")).collect();
+            Look::Short(format!(
+                "it is {}, with {there} of {} rooms ready or occupied{pending}",
+                status.state, status.wanted
+            ))
+        }
     }
 }
 
 fn all(status: &SchedulerStatus) -> u32 {
     status.rooms_at_creating + status.rooms_at_ready + status.rooms_at_occupied + status.rooms_at_terminating
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_asked_for_a_moment_ago_is_waited_for() {
+        let settled = SchedulerStatus {
+            state: "in-sync".to_owned(),
+            rooms_at_ready: 2,
+            wanted: 2,
+            ..SchedulerStatus::default()
+        };
+        assert!(matches!(ready(&settled), Look::Reached));
+        let asked = SchedulerStatus {
+            pending: vec!["5 rooms were asked for by hand".to_owned()],
+            ..settled
+        };
+        match ready(&asked) {
+            Look::Reached => panic!("it has two rooms of five"),
+            Look::Short(what) => assert_eq!(
+                what,
+                "it is in-sync, with 2 of 2 rooms ready or occupied; 5 rooms were asked for by hand"
+            ),
+        }
+    }
 }

@@ -10,8 +10,10 @@
 #[path = "../../../host/tests/shared/running.rs"]
 mod running;
 mod beside;
+mod door;
 mod apply;
 mod contexts;
+mod events;
 mod follow;
 mod pictures;
 mod terminals;
