@@ -123,10 +123,13 @@ impl Client {
 
     /// The same with little patience.
     pub(crate) fn with_timeout(url: &str, timeout: Duration) -> Result<Self, Error> {
-        let url = url.trim_end_matches('/');
-        if !url.starts_with("http://") && !url.starts_with("https://") {
+        let place = url
+            .strip_prefix("http://")
+            .or_else(|| url.strip_prefix("https://"));
+        if place.is_none_or(|place| place.trim_end_matches('/').is_empty()) {
             return Err(Error::Url { url: url.to_owned() });
         }
+        let url = url.trim_end_matches('/');
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(timeout))

@@ -58,12 +58,33 @@ pub(crate) fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             let code = complain(&error);
+            if let Some(list) = list(&cli.verb).filter(|_| exit_code(&error) == NOT_FOUND) {
+                say(&format!("  which there are: {list}"));
+            }
             // Of `diff`, 2 says that something differs, and nothing else may say that.
             match cli.verb {
                 Verb::Diff(_) => ExitCode::from(FAILED),
                 _ => code,
             }
         }
+    }
+}
+
+/// What lists the things of which a verb takes one.
+fn list(verb: &Verb) -> Option<&'static str> {
+    match verb {
+        Verb::Room(_) | Verb::Logs(_) => Some("maestro-cli get, maestro-cli rooms SCHEDULER"),
+        Verb::Policy(_) => Some("maestro-cli policies"),
+        Verb::Status(_)
+        | Verb::Get(_)
+        | Verb::Watch(_)
+        | Verb::Wait(_)
+        | Verb::Rooms(_)
+        | Verb::Scale(_)
+        | Verb::Explain(_)
+        | Verb::Events(_)
+        | Verb::Export(_) => Some("maestro-cli get"),
+        _ => None,
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) struct Wait {
     #[arg(long = "for", value_enum, value_name = "GOAL")]
     pub goal: Goal,
     /// How long at most, as in 90, 90s or 5m.
-    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = duration)]
+    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     pub timeout: Duration,
 }
 
@@ -86,13 +86,19 @@ pub(crate) struct Scale {
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub scheduler: String,
     /// So many rooms in all.
-    #[arg(short, long, group = "amount", value_name = "N")]
+    #[arg(
+        short,
+        long,
+        group = "amount",
+        value_name = "N",
+        allow_negative_numbers = true
+    )]
     pub replicas: Option<u32>,
     /// So many more.
-    #[arg(long, group = "amount", value_name = "N")]
+    #[arg(long, group = "amount", value_name = "N", allow_negative_numbers = true)]
     pub up: Option<u32>,
     /// So many fewer.
-    #[arg(long, group = "amount", value_name = "N")]
+    #[arg(long, group = "amount", value_name = "N", allow_negative_numbers = true)]
     pub down: Option<u32>,
 }
 
@@ -140,7 +146,7 @@ pub(crate) struct Events {
     #[arg(long, value_name = "ROOM", value_parser = NonEmptyStringValueParser::new())]
     pub room: Option<String>,
     /// Only what happened since then: 90s, 10m or 2h ago, or a time such as 2030-01-31T08:00:00Z.
-    #[arg(long, value_name = "TIME", value_parser = since)]
+    #[arg(long, value_name = "TIME", value_parser = since, allow_hyphen_values = true)]
     pub since: Option<Since>,
     /// How many, newest last; at most 10000. The last 30, or with --since all since then.
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=MOST_EVENTS.into()))]

@@ -49,8 +49,12 @@ pub(super) fn texts(files: &Files) -> Result<Vec<Text>> {
 }
 
 fn text(file: &Path) -> Result<Text> {
-    let source = file.display().to_string();
-    let body = match file == Path::new("-") {
+    let is_stdin = file == Path::new("-");
+    let source = match is_stdin {
+        true => "stdin".to_owned(),
+        false => file.display().to_string(),
+    };
+    let body = match is_stdin {
         true => {
             let mut body = String::new();
             io::stdin()

@@ -64,7 +64,7 @@ pub(super) async fn list(
     page(&api, Some(&entry.scheduler.name), room, &which).await
 }
 
-/// The same of all schedulers, of those that are gone too.
+/// A page of the events of all schedulers, of those that are gone too.
 #[utoipa::path(
     get,
     path = "/events",
