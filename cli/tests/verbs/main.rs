@@ -220,7 +220,8 @@ fn what_is_refused_or_unknown_has_its_exit_code_and_a_sentence() {
         format!("{ARENA}---{}", ARENA.replace("arena", "other")),
     );
     let garbage = dev.file("garbage.wasm", "no wasm");
-    let cases: [(&[&str], i32, &str); 33] = [
+    let empty = dev.file("empty.yaml", "");
+    let cases: [(&[&str], i32, &str); 42] = [
         (
             &["create", &bad],
             1,
@@ -272,6 +273,23 @@ fn what_is_refused_or_unknown_has_its_exit_code_and_a_sentence() {
         (&["export", "idle"], 2, "--svg <FILE>"),
         (&["apply"], 2, "<FILE>"),
         (&["apply", &bad], 1, "did you mean `image`?"),
+        (
+            &["apply", &empty],
+            1,
+            "empty.yaml:1:1: the text holds no document",
+        ),
+        (&["apply", "-f", "/"], 1, "can't read /"),
+        (&["apply", "-"], 1, "stdin:1:1: the text holds no document"),
+        (&["status", "höhle 💥"], 3, "there is no scheduler `höhle 💥`"),
+        (&["status", "nobody"], 3, "which there are: maestro-cli get"),
+        (&["status", "idle", "-o", "bogus"], 2, "table, json, yaml"),
+        (&["scale", "idle", "-r", "-1"], 2, "-1 is not in 0..="),
+        (&["scale", "idle", "-r", "99999999999"], 2, "is not in 0..="),
+        (
+            &["wait", "idle", "--for", "gone", "--timeout", "-5"],
+            2,
+            "invalid value '-5'",
+        ),
         (&["policy", "get", "romo"], 3, "there is no policy `romo`"),
         (&["deploy-policy", &garbage], 1, "this is not WebAssembly"),
     ];
@@ -349,14 +367,15 @@ fn what_answers_and_is_no_maestro_is_told_as_that() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
-    let mut child = Command::new(CLI)
-        .args(["completions", "bash"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let ended = child.wait_with_output().unwrap();
-    assert!(ended.status.success(), "{ended:?}");
-    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+    for (arguments, code) in [(["completions", "bash"], 0), (["status", "arena"], 4)] {
+        let mut child = Command::new(CLI)
+            .args(arguments)
+            .env("MAESTRO_URL", "http://127.0.0.1:1")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop((child.stdout.take(), child.stderr.take()));
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{arguments:?}");
+    }
 }
