@@ -226,6 +226,7 @@ mod tests {
         check("explain --plot -n 5 arena", &["explain", "arena"], None);
         check("logs -f", &["logs"], None);
         check("apply -f", &["apply"], Some("file"));
+        check("events arena --room", &["events", "arena"], Some("room"));
         check("status --context", &["status"], Some("context"));
         check("policy get", &["policy", "get"], None);
         check("nonsense --what", &["nonsense"], None);

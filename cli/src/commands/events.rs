@@ -144,8 +144,10 @@ fn follow(source: &Source<'_>, format: Format, first: &[EventBody], most: usize)
                 last = fresh.into_iter().next_back().or(last);
             }
             Err(error) if error.is_passing() => patience.wait(&error),
-            Err(error) if error.is_unknown() => return farewell(source, last.as_ref(), print),
-            Err(error) => return Err(error.into()),
+            Err(error) => match source.scheduler.filter(|_| error.is_unknown()) {
+                Some(scheduler) => return farewell(source, scheduler, last.as_ref(), print),
+                None => return Err(error.into()),
+            },
         }
     }
 }
@@ -153,12 +155,10 @@ fn follow(source: &Source<'_>, format: Format, first: &[EventBody], most: usize)
 /// Its last events, which only the list of all schedulers still has, and that it is gone.
 fn farewell(
     source: &Source<'_>,
+    scheduler: &str,
     last: Option<&EventBody>,
     print: impl Fn(&[EventBody]) -> Result<()>,
 ) -> Result<()> {
-    let Some(scheduler) = source.scheduler else {
-        return Ok(());
-    };
     let all = Source {
         scheduler: None,
         since: source.since.clone(),

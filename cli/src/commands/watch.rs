@@ -21,7 +21,7 @@ use crate::screen::Screen;
 use crate::stream::Sent;
 use crate::terminal::{self, Paint};
 
-/// Between two looks on a terminal, for what no stream tells of: samples.
+/// Between two looks on a terminal, for what no stream tells of: samples, and how long the next decision still waits.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Without any event for so long, a look is taken anyway.
@@ -110,7 +110,8 @@ pub(super) fn watch(client: &Client, format: Format, name: &str) -> Result<()> {
     };
     loop {
         match watch.follow() {
-            Ok(()) => {}
+            // A stream that ends at once is opened again and again, and nothing is gained by haste.
+            Ok(()) => thread::sleep(BREATH),
             Err(Stop::Gone) => {
                 say(&format!("{name} is gone"));
                 return Ok(());
@@ -145,7 +146,9 @@ impl Watch<'_> {
         while let Ok(sent) = changes.next(quiet) {
             for sent in sent {
                 if sent.event == "decision" {
-                    self.past.decide(&sent.data);
+                    if self.screen.is_some() {
+                        self.past.decide(&sent.data);
+                    }
                     self.last = sent.id.or(self.last.take());
                 }
             }
@@ -163,13 +166,12 @@ impl Watch<'_> {
             let remembered = self.past.refresh(self.client, self.name);
             remembered.map_err(|error| self.stop(error))?;
         }
-        let picture = self.past.picture();
         match &mut self.screen {
             Some(screen) => {
                 self.patience.end_quietly();
                 let mut lines = schedulers::lines(&status);
                 if let Some(size) = size(lines.len()) {
-                    let drawn = plot::plot(&picture, size);
+                    let drawn = plot::plot(&self.past.picture(), size);
                     lines.extend(plot::coloured(&drawn, Paint::for_stdout()));
                 }
                 screen.draw(&lines)?;

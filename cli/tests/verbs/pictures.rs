@@ -93,6 +93,8 @@ fn a_shell_is_offered_the_names_there_are() {
     assert_eq!(offered(dev.url(), "maestro-cli -o json status a"), ["arena"]);
     assert_eq!(offered(dev.url(), "maestro-cli delete arena "), ["idle"]);
     assert_eq!(offered(dev.url(), "maestro-cli logs ar"), rooms);
+    assert_eq!(offered(dev.url(), "maestro-cli events "), ["arena", "idle"]);
+    assert_eq!(offered(dev.url(), "maestro-cli events -f --room ar"), rooms);
     assert_eq!(offered(dev.url(), "maestro-cli policy get me"), ["memory"]);
     assert_eq!(offered(dev.url(), "maestro-cli comp"), ["completions"]);
     assert_eq!(offered(dev.url(), "maestro-cli explain --pl"), ["--plot"]);
