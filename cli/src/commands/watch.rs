@@ -178,7 +178,12 @@ impl Watch<'_> {
             }
             None => {
                 self.patience.end();
-                if self.before.as_ref() != Some(&status) {
+                let before = self.before.as_ref();
+                let is_news = match self.format {
+                    Format::Table => before.map(words) != Some(words(&status)),
+                    Format::Json | Format::Yaml => before != Some(&status),
+                };
+                if is_news {
                     output::item(self.format, &status, line)?;
                 }
             }
@@ -218,9 +223,12 @@ fn size(lines: usize) -> Option<Size> {
 
 fn line(status: &SchedulerStatus) -> String {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    let last = status
-        .last_decision
-        .as_deref()
-        .map_or(String::new(), |last| format!("; {last}"));
-    format!("{}  {}{last}", output::clock(&now), schedulers::rooms(status))
+    format!("{}  {}", output::clock(&now), words(status))
+}
+
+/// What a line says of it; what differs in nothing else is no change to people.
+fn words(status: &SchedulerStatus) -> String {
+    let last = status.last_decision.as_deref();
+    let last = last.map_or(String::new(), |last| format!("; {last}"));
+    format!("{}{last}", schedulers::rooms(status))
 }
