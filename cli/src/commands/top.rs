@@ -56,8 +56,9 @@ fn sorted(mut all: Vec<SchedulerSummary>) -> Vec<SchedulerSummary> {
 fn table(all: &[SchedulerSummary]) -> String {
     let sum = |of: fn(&SchedulerSummary) -> u32| all.iter().map(|one| u64::from(of(one))).sum::<u64>();
     let head = format!(
-        "{} schedulers; {} rooms ready, {} occupied, {} creating, {} ending; {} wanted",
+        "{} scheduler{}; {} rooms ready, {} occupied, {} creating, {} ending; {} wanted",
         all.len(),
+        if all.len() == 1 { "" } else { "s" },
         sum(|one| one.rooms_ready),
         sum(|one| one.rooms_occupied),
         sum(|one| one.rooms_creating),
