@@ -15,6 +15,7 @@ mod apply;
 mod contexts;
 mod events;
 mod follow;
+mod mistakes;
 mod pictures;
 mod terminals;
 
@@ -220,8 +221,7 @@ fn what_is_refused_or_unknown_has_its_exit_code_and_a_sentence() {
         format!("{ARENA}---{}", ARENA.replace("arena", "other")),
     );
     let garbage = dev.file("garbage.wasm", "no wasm");
-    let empty = dev.file("empty.yaml", "");
-    let cases: [(&[&str], i32, &str); 42] = [
+    let cases: [(&[&str], i32, &str); 33] = [
         (
             &["create", &bad],
             1,
@@ -273,23 +273,6 @@ fn what_is_refused_or_unknown_has_its_exit_code_and_a_sentence() {
         (&["export", "idle"], 2, "--svg <FILE>"),
         (&["apply"], 2, "<FILE>"),
         (&["apply", &bad], 1, "did you mean `image`?"),
-        (
-            &["apply", &empty],
-            1,
-            "empty.yaml:1:1: the text holds no document",
-        ),
-        (&["apply", "-f", "/"], 1, "can't read /"),
-        (&["apply", "-"], 1, "stdin:1:1: the text holds no document"),
-        (&["status", "höhle 💥"], 3, "there is no scheduler `höhle 💥`"),
-        (&["status", "nobody"], 3, "which there are: maestro-cli get"),
-        (&["status", "idle", "-o", "bogus"], 2, "table, json, yaml"),
-        (&["scale", "idle", "-r", "-1"], 2, "-1 is not in 0..="),
-        (&["scale", "idle", "-r", "99999999999"], 2, "is not in 0..="),
-        (
-            &["wait", "idle", "--for", "gone", "--timeout", "-5"],
-            2,
-            "invalid value '-5'",
-        ),
         (&["policy", "get", "romo"], 3, "there is no policy `romo`"),
         (&["deploy-policy", &garbage], 1, "this is not WebAssembly"),
     ];
