@@ -11,7 +11,7 @@ pub(crate) use contexts::ContextVerb;
 pub(crate) use policies::{DeployPolicy, Policy};
 pub(crate) use rooms::{Logs, Room, Rooms, STATUSES};
 pub(crate) use schedulers::{
-    Apply, Delete, Explain, Export, Files, Get, Goal, LAST_LIMIT, Name, Scale, ScaleIn, Wait,
+    Apply, Delete, Events, Explain, Export, Files, Get, Goal, MOST_EVENTS, Name, Scale, ScaleIn, Since, Wait,
 };
 
 /// Talks to a running Maestro.
@@ -69,7 +69,7 @@ pub(crate) enum Verb {
     Get(Get),
     /// Show rooms by state, what is wanted, and what the next decision waits for.
     Status(Name),
-    /// Follow one scheduler until Ctrl-C: its rooms, what is wanted, the last decision.
+    /// Follow one scheduler until Ctrl-C: its rooms, what is wanted, the last decision; on a terminal also a picture.
     Watch(Name),
     /// Follow all schedulers, the fullest first; told once if stdout is no terminal.
     Top,
@@ -91,6 +91,8 @@ pub(crate) enum Verb {
     Delete(Delete),
     /// Tell why there are as many rooms as there are.
     Explain(Explain),
+    /// Tell what happened: to schedulers, in their rooms, to their players.
+    Events(Events),
     /// Write what `explain --plot` draws to a file.
     Export(Export),
     /// Deploy a policy: a component, or the module that `cargo build` leaves.

@@ -1,6 +1,6 @@
 //! One HTTP call to Maestro, and what its failure means to a person.
 
-use std::io;
+use std::io::{self, Cursor};
 use std::time::Duration;
 
 use maestro_wire::http::ErrorBody;
@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::http::Response;
 
+use crate::stream::Stream;
 use crate::terminal::Busy;
 
 /// The greatest answer that is read. A room's log or a page of decisions stays far below it.
@@ -19,7 +20,11 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 /// The header with its version that Maestro puts on every answer. What comes without it comes from something else.
 const VERSION_HEADER: &str = "x-maestro-version";
 
+/// The longest that a stream may be quiet: it sends a comment every ten seconds.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(40);
+
 /// Calls one Maestro.
+#[derive(Clone)]
 pub(crate) struct Client {
     agent: Agent,
     url: String,
@@ -96,6 +101,18 @@ impl Error {
     pub(crate) fn is_unknown(&self) -> bool {
         matches!(self, Self::Refused { status: 404, .. })
     }
+
+    /// Whether the same call may be answered in a while.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::Refused {
+                    status: 429 | 502..=504,
+                    ..
+                }
+        )
+    }
 }
 
 impl Client {
@@ -106,10 +123,13 @@ impl Client {
 
     /// The same with little patience.
     pub(crate) fn with_timeout(url: &str, timeout: Duration) -> Result<Self, Error> {
-        let url = url.trim_end_matches('/');
-        if !url.starts_with("http://") && !url.starts_with("https://") {
+        let place = url
+            .strip_prefix("http://")
+            .or_else(|| url.strip_prefix("https://"));
+        if place.is_none_or(|place| place.trim_end_matches('/').is_empty()) {
             return Err(Error::Url { url: url.to_owned() });
         }
+        let url = url.trim_end_matches('/');
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(timeout))
@@ -136,6 +156,28 @@ impl Client {
         let _busy = self.busy();
         let answer = self.agent.get(&url).call();
         self.text(url, answer)
+    }
+
+    /// Opens a stream of events, which goes on after the event `last` if one is given.
+    pub(crate) fn stream(&self, path: &str, last: Option<&str>) -> Result<Stream, Error> {
+        let url = self.at(path);
+        let mut request = self.agent.get(&url).header("accept", "text/event-stream");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        // It has no end of its own, so that only silence is held against it.
+        let request = request
+            .config()
+            .timeout_global(None)
+            .timeout_per_read(Some(STREAM_TIMEOUT))
+            .build();
+        match request.call() {
+            Ok(response) if response.status().is_success() => {
+                Ok(Stream::new(response.into_body().into_reader()))
+            }
+            // What is wrong with it is told as of any call.
+            answer => self.text(url, answer).map(|text| Stream::new(Cursor::new(text))),
+        }
     }
 
     /// Posts a body.

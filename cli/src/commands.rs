@@ -8,6 +8,7 @@ use clap::{CommandFactory, Parser};
 use crate::args::{Cli, Policy, Verb};
 use crate::client::{Client, Error};
 use crate::context;
+use crate::output::say;
 use crate::terminal::{Paint, Tint};
 
 mod documents;
@@ -16,9 +17,13 @@ mod schedulers;
 mod scale_in;
 mod wait;
 mod watch;
+mod top;
 mod rooms;
 mod logs;
+mod events;
+mod patience;
 mod explain;
+mod past;
 mod plot;
 mod policies;
 mod contexts;
@@ -54,12 +59,33 @@ pub(crate) fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             let code = complain(&error);
+            if let Some(list) = list(&cli.verb).filter(|_| exit_code(&error) == NOT_FOUND) {
+                say(&format!("  which there are: {list}"));
+            }
             // Of `diff`, 2 says that something differs, and nothing else may say that.
             match cli.verb {
                 Verb::Diff(_) => ExitCode::from(FAILED),
                 _ => code,
             }
         }
+    }
+}
+
+/// What lists the things of which a verb takes one.
+fn list(verb: &Verb) -> Option<&'static str> {
+    match verb {
+        Verb::Room(_) | Verb::Logs(_) => Some("maestro-cli get, maestro-cli rooms SCHEDULER"),
+        Verb::Policy(_) => Some("maestro-cli policies"),
+        Verb::Status(_)
+        | Verb::Get(_)
+        | Verb::Watch(_)
+        | Verb::Wait(_)
+        | Verb::Rooms(_)
+        | Verb::Scale(_)
+        | Verb::Explain(_)
+        | Verb::Events(_)
+        | Verb::Export(_) => Some("maestro-cli get"),
+        _ => None,
     }
 }
 
@@ -80,7 +106,7 @@ fn misused(error: &clap::Error) -> ExitCode {
 /// Tells what went wrong; gives the exit code that says the same.
 fn complain(error: &anyhow::Error) -> ExitCode {
     let word = Paint::for_stderr().text(Some(Tint::Bad), "error:");
-    eprintln!("{word} {}", chain(error));
+    say(&format!("{word} {}", chain(error)));
     ExitCode::from(exit_code(error))
 }
 
@@ -105,7 +131,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Get(get) => schedulers::get(&client, format, get)?,
         Verb::Status(name) => schedulers::status(&client, format, &name.scheduler)?,
         Verb::Watch(name) => watch::watch(&client, format, &name.scheduler)?,
-        Verb::Top => watch::top(&client, format)?,
+        Verb::Top => top::top(&client, format)?,
         Verb::Wait(wait) => wait::wait(&client, format, wait)?,
         Verb::Scale(scale) => schedulers::scale(&client, format, scale)?,
         Verb::ScaleIn(change) => scale_in::switch(&client, format, change)?,
@@ -115,6 +141,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Logs(logs) => logs::logs(&client, format, logs)?,
         Verb::Explain(explain) if explain.plot => plot::draw(&client, format, explain)?,
         Verb::Explain(explain) => explain::explain(&client, format, explain)?,
+        Verb::Events(which) => events::events(&client, format, which)?,
         Verb::Export(export) => plot::export(&client, format, export)?,
         Verb::DeployPolicy(deploy) | Verb::Policy(Policy::Deploy(deploy)) => {
             policies::deploy(&client, format, &deploy.file)?;

@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 mod args;
 mod context;
+mod stream;
 mod client;
 mod terminal;
 mod output;
+mod screen;
 mod plot;
 mod svg;
 mod commands;

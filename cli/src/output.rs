@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
 
 use crate::args::Format;
@@ -28,10 +28,17 @@ pub(crate) fn print(text: &str) -> Result<()> {
 /// Writes a line, an empty one too. A reader that went away ends the program: nobody is left to follow for.
 fn print_line(line: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    let written = writeln!(stdout, "{}", line.trim_end_matches('\n')).and_then(|()| stdout.flush());
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         other => other.context("can't write to stdout"),
+    }
+}
+
+/// Says something to whoever reads along, on stderr. Nobody has to.
+pub(crate) fn say(text: &str) {
+    if writeln!(io::stderr().lock(), "{text}").is_err() {
+        // Nobody does.
     }
 }
 
@@ -49,7 +56,7 @@ pub(crate) fn item<T: Serialize>(format: Format, data: &T, line: impl FnOnce(&T)
     match format {
         Format::Table => print_line(&line(data)),
         Format::Json => print_line(&serde_json::to_string(data).context("can't write JSON")?),
-        Format::Yaml => print(&serde_saphyr::to_string(&[data]).context("can't write YAML")?),
+        Format::Yaml => print_line(&serde_saphyr::to_string(&[data]).context("can't write YAML")?),
     }
 }
 
@@ -67,27 +74,65 @@ fn fitted(header: &[&str], rows: Vec<Vec<String>>, columns: Option<usize>, paint
         .map(|i| all().map(|row| length(row, i)).max().unwrap_or(0))
         .collect();
     let natural = widths.iter().sum::<usize>() + 2 * header.len().saturating_sub(1);
-    let is_narrow = columns.is_some_and(|columns| columns < natural);
+    let narrow = columns.filter(|columns| *columns < natural);
+    // What a user types next is not broken.
+    let words = (1..header.len()).map(|i| all().map(|row| word(row, i)).max().unwrap_or(0));
+    let least: Vec<usize> = widths.iter().take(1).copied().chain(words).collect();
+    if narrow.is_some_and(|columns| columns < least.iter().sum::<usize>() + header.len().saturating_sub(1)) {
+        return listed(&header, &rows, paint);
+    }
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic);
-    if let Some(columns) = columns.filter(|_| is_narrow) {
+    if let Some(columns) = narrow {
         table.set_width(u16::try_from(columns).unwrap_or(u16::MAX));
     }
     table.set_header(header);
     for row in rows {
         table.add_row(row.into_iter().map(|text| cell(paint, text)));
     }
+    // Air goes before words do.
+    let air: u16 = if narrow.is_some() { 1 } else { 2 };
     for (i, column) in table.column_iter_mut().enumerate() {
-        // Air goes before words do.
-        column.set_padding((0, if is_narrow { 1 } else { 2 }));
-        // What a user types next is not broken, unless it alone fills the line.
-        if i == 0 && columns.is_none_or(|columns| widths[0] < columns / 2) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
+        column.set_padding((0, air));
+        let least = u16::try_from(least[i]).unwrap_or(u16::MAX).saturating_add(air);
+        column.set_constraint(match i {
+            0 => ColumnConstraint::ContentWidth,
+            _ => ColumnConstraint::LowerBoundary(Width::Fixed(least)),
+        });
     }
     table.trim_fmt()
+}
+
+/// The length of a cell's longest word, as far as that may be kept whole.
+fn word(row: &[String], i: usize) -> usize {
+    /// Longer words are broken where there is little place.
+    const LONG: usize = 10;
+    let words = row.get(i).into_iter().flat_map(|text| text.split_whitespace());
+    words
+        .map(|word| word.chars().count())
+        .max()
+        .unwrap_or(0)
+        .min(LONG)
+}
+
+/// A table that no terminal of this width holds: a paragraph for each row, a line for each of its cells.
+fn listed(header: &[String], rows: &[Vec<String>], paint: Paint) -> String {
+    let width = header
+        .iter()
+        .map(|title| title.chars().count())
+        .max()
+        .unwrap_or(0);
+    let row = |row: &Vec<String>| {
+        let cells = header.iter().zip(row).filter(|(_, text)| !text.is_empty());
+        let lines = cells.map(|(title, text)| {
+            let text = paint.text(Tint::of_state(text), text);
+            format!("{title:<width$}  {text}")
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    rows.iter().map(row).collect::<Vec<_>>().join("\n\n")
 }
 
 /// States have colours; whatever else is in a table does not look like one.
@@ -162,6 +207,19 @@ mod tests {
              arena-00000001 ready\n\
              arena-00000002 failed it ended with code 1\n\
              \x20                     before it was ready"
+        );
+    }
+    #[test]
+    fn a_table_that_fits_nowhere_is_a_list() {
+        let header = ["room", "state", "reason"];
+        assert_eq!(
+            fitted(&header, rows(), Some(24), Paint::off()),
+            "ROOM    arena-00000001\n\
+             STATE   ready\n\
+             \n\
+             ROOM    arena-00000002\n\
+             STATE   failed\n\
+             REASON  it ended with code 1 before it was ready"
         );
     }
 }

@@ -1,11 +1,13 @@
 //! Rooms over time as a picture of characters. A pure function from points to lines.
 //!
 //! One glyph for each thing, so that it reads without colours: rooms in use stand at the bottom, ready ones on them,
-//! and the line is what is wanted. Air below the line is rooms that are missing or still starting.
+//! and the line is what is wanted. Air below the line is rooms that are missing or still starting. On the axis stand
+//! the decisions that changed what is wanted.
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use maestro_wire::view::DecisionView;
+use maestro_wire::http::SampleBody;
+use maestro_wire::view::{CountsView, DecisionView};
 use serde::Serialize;
 
 use crate::terminal::{Paint, Tint};
@@ -16,6 +18,12 @@ const READY: char = '░';
 const WANTED: char = '▁';
 /// Wanted, where there are more rooms than that.
 const WANTED_WITHIN: char = '━';
+/// A decision for more rooms.
+const MORE: char = '▲';
+/// A decision for fewer.
+const FEWER: char = '▼';
+/// Decisions for more and for fewer, in one column.
+const BOTH: char = '◆';
 
 /// The width of the numbers beside the picture, with the axis.
 const MARGIN: usize = 7;
@@ -50,31 +58,98 @@ pub(crate) struct Size {
     pub rows: usize,
 }
 
-/// Points from decisions, oldest first. A decision that stands for several equal ones gives its begin and its end.
-pub(crate) fn points(decisions: &[DecisionView]) -> Vec<Point> {
-    let mut points = Vec::new();
-    for decision in decisions {
-        let counts = decision.counts;
-        for at_ms in [&decision.since, &decision.at]
-            .into_iter()
-            .filter_map(|at| ms(at))
-        {
-            let point = Point {
-                at_ms,
-                occupied: counts.occupied.saturating_add(counts.allocated),
-                ready: counts.ready,
-                wanted: decision.wanted,
-            };
-            // Only what begins later than the last one says something new.
-            if points.last() != Some(&point) {
-                points.push(point);
+/// A decision that changed what is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Mark {
+    /// Milliseconds since 1970.
+    pub at_ms: u64,
+    /// What was wanted before.
+    pub from: u32,
+    /// What is wanted from then on.
+    pub to: u32,
+    /// What happened and why.
+    pub summary: String,
+}
+
+/// What is drawn, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Picture {
+    /// Rooms over time.
+    pub points: Vec<Point>,
+    /// The decisions on the way.
+    pub decisions: Vec<Mark>,
+}
+
+impl Picture {
+    /// From the window's samples and from decisions, both oldest first, and from `begin_ms` on. Rooms are what was
+    /// sampled; before the first sample, what decisions were made on. What is wanted is what was decided.
+    pub(crate) fn of(samples: &[SampleBody], decisions: &[DecisionView], begin_ms: u64) -> Self {
+        let sampled = |sample: &SampleBody| Some((ms(&sample.at)?, Known::Rooms(sample.counts)));
+        let mut known: Vec<(u64, Known)> = samples.iter().filter_map(sampled).collect();
+        let sampled_ms = known.first().map_or(u64::MAX, |(at_ms, _)| *at_ms);
+        for decision in decisions {
+            let times = [&decision.since, &decision.at].into_iter();
+            for at_ms in times.filter_map(|at| ms(at)).map(|at_ms| at_ms.max(begin_ms)) {
+                known.push((at_ms, Known::Wanted(decision.wanted)));
+                if at_ms < sampled_ms {
+                    known.push((at_ms, Known::Rooms(decision.counts)));
+                }
             }
+        }
+        known.sort_by_key(|(at_ms, _)| *at_ms);
+        let changes = decisions.iter().filter(|one| one.wanted != one.before);
+        let marks = changes.filter_map(mark);
+        Self {
+            points: points(&known, decisions.first().map_or(0, |first| first.before)),
+            decisions: marks.filter(|mark| mark.at_ms >= begin_ms).collect(),
+        }
+    }
+}
+
+/// Something that is known from a time on.
+enum Known {
+    Rooms(CountsView),
+    Wanted(u32),
+}
+
+/// One point a time; `wanted` is what is wanted before the first decision.
+fn points(known: &[(u64, Known)], wanted: u32) -> Vec<Point> {
+    let mut points: Vec<Point> = Vec::new();
+    let (mut occupied, mut ready, mut wanted) = (0, 0, wanted);
+    for (at_ms, known) in known {
+        match known {
+            Known::Rooms(counts) => {
+                occupied = counts.occupied.saturating_add(counts.allocated);
+                ready = counts.ready;
+            }
+            Known::Wanted(number) => wanted = *number,
+        }
+        let point = Point {
+            at_ms: *at_ms,
+            occupied,
+            ready,
+            wanted,
+        };
+        match points.last_mut() {
+            Some(last) if last.at_ms == *at_ms => *last = point,
+            Some(_) | None => points.push(point),
         }
     }
     points
 }
 
-fn ms(time: &str) -> Option<u64> {
+fn mark(decision: &DecisionView) -> Option<Mark> {
+    Some(Mark {
+        at_ms: ms(&decision.at)?,
+        from: decision.before,
+        to: decision.wanted,
+        summary: decision.summary.clone(),
+    })
+}
+
+/// Milliseconds since 1970 of an RFC 3339 time.
+pub(crate) fn ms(time: &str) -> Option<u64> {
     let time = humantime::parse_rfc3339_weak(time).ok()?;
     u64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
 }
@@ -88,8 +163,9 @@ pub(crate) fn clock(at_ms: u64) -> String {
         .map_or(text.clone(), |(_, clock)| clock.to_owned())
 }
 
-/// Draws points, oldest first; nothing comes of none.
-pub(crate) fn plot(points: &[Point], size: Size) -> Vec<String> {
+/// Draws a picture; nothing comes of one without points.
+pub(crate) fn plot(picture: &Picture, size: Size) -> Vec<String> {
+    let points = picture.points.as_slice();
     let ([first, ..], [.., last]) = (points, points) else {
         return Vec::new();
     };
@@ -126,15 +202,50 @@ pub(crate) fn plot(points: &[Point], size: Size) -> Vec<String> {
         })
         .collect();
     lines.insert(0, format!("{:>5}  {marks}", "").trim_end().to_owned());
-    lines.push(format!("{:>5} └{}", 0, "─".repeat(columns)));
+    lines.push(format!("{:>5} └{}", 0, axis(picture, columns)));
     let (from, to) = (clock(first.at_ms), clock(last.at_ms));
     let gap = columns.saturating_sub(from.len() + to.len());
     lines.push(format!("{:>5}  {from}{}{to}", "", " ".repeat(gap)));
-    lines.push(format!(
-        "{:>5}  {OCCUPIED} occupied  {READY} ready  {WANTED} wanted",
-        ""
-    ));
+    lines.push(legend(size.columns));
     lines
+}
+
+/// The line below the picture, with the decisions on it.
+fn axis(picture: &Picture, columns: usize) -> String {
+    let mut cells = vec!['─'; columns];
+    let points = picture.points.as_slice();
+    let ([first, ..], [.., last]) = (points, points) else {
+        return String::new();
+    };
+    let span = u128::from(last.at_ms.saturating_sub(first.at_ms)).max(1);
+    for mark in &picture.decisions {
+        let offset = u128::from(mark.at_ms.saturating_sub(first.at_ms));
+        // The column at whose end it is the first to hold.
+        let column = (offset * columns as u128).div_ceil(span).saturating_sub(1);
+        let column = usize::try_from(column).unwrap_or(usize::MAX).min(columns - 1);
+        let glyph = if mark.to > mark.from { MORE } else { FEWER };
+        cells[column] = match cells[column] {
+            '─' => glyph,
+            before if before == glyph => glyph,
+            _ => BOTH,
+        };
+    }
+    cells.into_iter().collect()
+}
+
+/// What the glyphs mean, on one line where that fits.
+fn legend(columns: usize) -> String {
+    let words = [
+        format!("{OCCUPIED} occupied"),
+        format!("{READY} ready"),
+        format!("{WANTED} wanted"),
+        format!("{MORE}{FEWER} decisions"),
+    ];
+    let wide = format!("{:>5}  {}", "", words.join("  "));
+    match wide.chars().count() <= columns {
+        true => wide,
+        false => words.join(" "),
+    }
 }
 
 /// What holds at the end of a column.
@@ -170,22 +281,23 @@ fn cell(point: Point, row: usize, rows: usize, top: u32) -> char {
 }
 
 /// The same in colours.
-pub(crate) fn coloured(lines: &[String], paint: Paint) -> String {
+pub(crate) fn coloured(lines: &[String], paint: Paint) -> Vec<String> {
+    lines.iter().map(|line| coloured_line(line, paint)).collect()
+}
+
+fn coloured_line(line: &str, paint: Paint) -> String {
     let tint = |c: char| match c {
         OCCUPIED => Some(Tint::Used),
         READY => Some(Tint::Good),
-        WANTED | WANTED_WITHIN => Some(Tint::Moving),
+        WANTED | WANTED_WITHIN | MORE | FEWER | BOTH => Some(Tint::Moving),
         _ => None,
     };
     let mut text = String::new();
-    for line in lines {
-        let mut rest = line.as_str();
-        while let Some(first) = rest.chars().next() {
-            let end = rest.find(|c| tint(c) != tint(first)).unwrap_or(rest.len());
-            text.push_str(&paint.text(tint(first), &rest[..end]));
-            rest = &rest[end..];
-        }
-        text.push('\n');
+    let mut rest = line;
+    while let Some(first) = rest.chars().next() {
+        let end = rest.find(|c| tint(c) != tint(first)).unwrap_or(rest.len());
+        text.push_str(&paint.text(tint(first), &rest[..end]));
+        rest = &rest[end..];
     }
     text
 }

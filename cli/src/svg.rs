@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::plot::{Point, clock};
+use crate::plot::{Mark, Picture, Point, clock};
 
 const WIDTH: u32 = 800;
 const HEIGHT: u32 = 320;
@@ -38,8 +38,12 @@ const SERIES: [Series; 3] = [
     },
 ];
 
-/// Draws points, oldest first, under a title.
-pub(crate) fn svg(title: &str, points: &[Point]) -> String {
+/// Decisions: a colour of their own, that of none of the lines.
+const DECISION: &str = "#555555";
+
+/// Draws a picture under a title.
+pub(crate) fn svg(title: &str, picture: &Picture) -> String {
+    let points = picture.points.as_slice();
     let title = escaped(title);
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" \
@@ -51,6 +55,9 @@ pub(crate) fn svg(title: &str, points: &[Point]) -> String {
     let frame = Frame::of(points);
     // Writing to a String can't fail.
     let _ok = frame.axes(&mut out);
+    for mark in &picture.decisions {
+        let _ok = frame.mark(&mut out, mark);
+    }
     for (i, series) in SERIES.iter().enumerate() {
         let Series { name, colour, rooms } = series;
         let x = LEFT + 100 * i as u32;
@@ -65,6 +72,13 @@ pub(crate) fn svg(title: &str, points: &[Point]) -> String {
             x + 20,
         );
     }
+    let (x, y) = (LEFT + 100 * SERIES.len() as u32, HEIGHT - 12);
+    let _ok = write!(
+        out,
+        "<path d=\"M{x} {}l5 -9l5 9z\" fill=\"{DECISION}\"/>\n<text x=\"{}\" y=\"{y}\">decisions</text>\n",
+        y,
+        x + 20,
+    );
     out.push_str("</svg>\n");
     out
 }
@@ -122,6 +136,24 @@ impl Frame {
         )
     }
 
+    /// A line through the picture, with a triangle at its foot that points to where it goes; whoever rests on it reads
+    /// the decision.
+    fn mark(&self, out: &mut String, mark: &Mark) -> std::fmt::Result {
+        let (x, bottom) = (self.x(mark.at_ms), HEIGHT - BOTTOM);
+        let triangle = match mark.to > mark.from {
+            true => format!("M{:.1} {bottom}l5 -9l5 9z", x - 5.0),
+            false => format!("M{:.1} {}l5 9l5 -9z", x - 5.0, bottom - 9),
+        };
+        writeln!(
+            out,
+            "<g fill=\"{DECISION}\"><title>{}: {}</title>\
+             <path d=\"M{x:.1} {TOP}V{bottom}\" stroke=\"{DECISION}\" stroke-opacity=\"0.4\" stroke-dasharray=\"2 3\"/>\
+             <path d=\"{triangle}\"/></g>",
+            clock(mark.at_ms),
+            escaped(&mark.summary),
+        )
+    }
+
     /// A number holds until the next one: steps, not slopes.
     fn path(&self, points: &[Point], rooms: fn(&Point) -> u32) -> String {
         let mut path = String::new();
@@ -166,22 +198,35 @@ mod tests {
             ready,
             wanted,
         };
-        let points = [point(0, 0, 2, 2), point(1, 2, 0, 5), point(3, 2, 3, 5)];
-        insta::assert_snapshot!(svg("arena <&\"'> \u{1b}", &points));
+        let mark = |at_ms, from, to, summary: &str| Mark {
+            at_ms,
+            from,
+            to,
+            summary: summary.to_owned(),
+        };
+        let points = vec![point(0, 0, 2, 2), point(1, 2, 0, 5), point(3, 2, 3, 4)];
+        let decisions = vec![
+            mark(points[1].at_ms, 2, 5, "2 -> 5: <all> are in use"),
+            mark(points[2].at_ms, 5, 4, "5 -> 4: few are"),
+        ];
+        let picture = Picture { points, decisions };
+        insta::assert_snapshot!(svg("arena <&\"'> \u{1b}", &picture));
     }
 
     #[test]
     fn one_moment_and_no_moment_are_pictures_too() {
-        for points in [
-            &[] as &[Point],
-            &[Point {
-                at_ms: 0,
-                occupied: 0,
-                ready: 0,
-                wanted: 0,
-            }],
-        ] {
-            let text = svg("arena", points);
+        let moment = Point {
+            at_ms: 0,
+            occupied: 0,
+            ready: 0,
+            wanted: 0,
+        };
+        for points in [vec![], vec![moment]] {
+            let picture = Picture {
+                points,
+                decisions: Vec::new(),
+            };
+            let text = svg("arena", &picture);
             assert!(
                 text.ends_with("</svg>\n") && !text.contains("NaN") && !text.contains("inf"),
                 "{text}"

@@ -18,7 +18,7 @@ fn help(verb: &[&str]) -> String {
 
 #[test]
 fn the_help_of_the_program_and_of_each_verb() {
-    let verbs: [&[&str]; 32] = [
+    let verbs: [&[&str]; 33] = [
         &[],
         &["apply"],
         &["diff"],
@@ -37,6 +37,7 @@ fn the_help_of_the_program_and_of_each_verb() {
         &["scale-in", "resume"],
         &["delete"],
         &["explain"],
+        &["events"],
         &["export"],
         &["deploy-policy"],
         &["policy"],
@@ -90,6 +91,7 @@ fn every_verb_has_its_text_above() {
         "scale-in",
         "delete",
         "explain",
+        "events",
         "export",
         "deploy-policy",
         "policy",

@@ -162,6 +162,7 @@ fn schedulers_routes() -> OpenApiRouter<Api> {
         .routes(read(routes!(decisions::list)))
         .routes(routes!(window::show))
         .routes(routes!(events::list))
+        .routes(routes!(events::all))
         // Its time-out ends with the head of the answer: the stream itself goes on.
         .routes(routes!(watch::stream))
 }

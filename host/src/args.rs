@@ -79,7 +79,7 @@ pub struct Dev {
     /// Matches that the example rooms play: none, a rate and a length (12/min,5m), or a day's curve in a minute.
     #[arg(long, value_name = "none|12/min,5m|curve", default_value = "curve")]
     pub matches: Matches,
-    /// Run this program as a room, or the document's own with the word `cmd`.
+    /// Run this program as a room, or the document's own with the word `cmd`; without it, an example room.
     #[arg(long, value_name = "'CMD …'", value_parser = command)]
     pub room: Option<String>,
     /// Plain log lines even on a terminal.

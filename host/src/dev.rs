@@ -41,7 +41,7 @@ use address::Reach;
 use data::Folder;
 use desk::Desk;
 use files::Files;
-use hint::Hint;
+use hint::{Hint, Played};
 use matches::Matches;
 use matchmaker::{Matchmaker, Rush};
 use screen::Screen;
@@ -143,7 +143,11 @@ impl Session {
             rush: is_simulated.then(Rush::default),
             _data: data,
         };
-        session.hint();
+        session.hint(if dev.room.is_none() {
+            Played::Example
+        } else {
+            Played::Asked
+        });
         session.simulate(&dev);
         session.watch(sources)?;
         Ok(session)
@@ -164,8 +168,8 @@ impl Session {
         self.app.shutdown(Ending::Immediate).await
     }
 
-    fn hint(&self) {
-        let run = Hint::new(self.url.clone()).run(self.app.api.clone(), self.app.acting.stop_token());
+    fn hint(&self, played: Played) {
+        let run = Hint::new(self.url.clone(), played).run(self.app.api.clone(), self.app.acting.stop_token());
         self.app.acting.spawn(Kind::Hint, run);
     }
 

@@ -64,6 +64,7 @@ The port to listen on is in MAESTRO_PORT_<NAME>, for each port of the scheduler'
 Try a server as rooms of this machine:
   maestro dev init my.yaml
   maestro dev --room 'maestro wrap -- ./my-server' my.yaml
+  maestro dev --room \"maestro wrap -- sh -c 'exec ./my-server --port \\$MAESTRO_PORT_GAME'\" my.yaml
 
 Exit code: the program's own, or 128 and the number of the signal that ended it; 127 when it can't be started, 125 when \
 the wrapper itself can't work.";

@@ -1,6 +1,9 @@
 //! The hidden verb `launch-room`: whose fate a room shares, and what the guard ends.
 #![expect(clippy::unwrap_used, reason = "a test stops where it can't go on")]
 
+#[path = "shared/eventually.rs"]
+mod eventually;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,31 +14,19 @@ use maestro::cluster::{Cluster, Order, contract};
 use maestro_core::names::{RoomId, SchedulerName, Version};
 use maestro_core::scheduler::PortRange;
 
+use eventually::{PATIENCE, eventually};
+
 const MAESTRO: &str = env!("CARGO_BIN_EXE_maestro");
-
-/// Longer than anything takes here, on a machine that does much else.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        assert!(begun.elapsed() < DEADLINE, "never came: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 /// The number that a room printed.
 async fn eventually_told(local: &Local, scheduler: &SchedulerName, room: &RoomId) -> u32 {
-    let begun = Instant::now();
+    let end = Instant::now() + PATIENCE;
     loop {
         let text = local.logs(scheduler, room, 1, false).await.unwrap();
         if let Ok(number) = text.trim().parse() {
             return number;
         }
-        assert!(begun.elapsed() < DEADLINE, "never came: a number in {text:?}");
+        assert!(Instant::now() < end, "waited in vain: a number in {text:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -61,7 +52,7 @@ fn parent(fate: &str, folder: &Path) -> Child {
 
 /// The room's pid, as its launcher wrote it down, once its program runs.
 fn room(folder: &Path) -> u32 {
-    eventually("the room", || {
+    eventually("the room", PATIENCE, || {
         let note = std::fs::read_to_string(folder.join("process")).ok()?;
         let pid = note.split('-').next()?.parse().ok()?;
         let program = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
@@ -80,7 +71,7 @@ fn a_room_that_shares_our_fate_is_killed_with_us() {
     let mut parent = parent("die", folder.path());
     let room = room(folder.path());
     parent.kill().unwrap();
-    eventually("its end", || (!is_running(room)).then_some(()));
+    eventually("its end", PATIENCE, || (!is_running(room)).then_some(()));
     parent.wait().unwrap();
 }
 
@@ -93,7 +84,7 @@ fn a_room_with_a_fate_of_its_own_survives_us() {
     parent.wait().unwrap();
     assert!(is_running(room));
     kill(room);
-    eventually("its end", || (!is_running(room)).then_some(()));
+    eventually("its end", PATIENCE, || (!is_running(room)).then_some(()));
 }
 
 #[test]
@@ -161,11 +152,13 @@ async fn the_guard_ends_all_that_rooms_started() {
     assert!(is_running(first) && is_running(helper));
     // As the kernel does when Maestro is killed; the helper is all that is left then.
     kill(first);
-    eventually("the end of the room's first process", || {
+    eventually("the end of the room's first process", PATIENCE, || {
         (!is_running(first)).then_some(())
     });
     assert!(is_running(helper));
     drop(guard.stdin.take());
     assert!(guard.wait().unwrap().success());
-    eventually("the helper's end", || (!is_running(helper)).then_some(()));
+    eventually("the helper's end", PATIENCE, || {
+        (!is_running(helper)).then_some(())
+    });
 }

@@ -1,10 +1,12 @@
 //! The local cluster with real processes: the contract of every cluster, and what is promised only here.
 #![expect(clippy::unwrap_used, reason = "a test stops where it can't go on")]
 
+#[path = "shared/eventually_async.rs"]
+mod eventually;
+
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use maestro::cluster::contract::{self, Behaviour, Harness, Outcome};
@@ -15,8 +17,7 @@ use maestro_core::room::Phase;
 use maestro_core::scheduler::{PortRange, Scheduler};
 use maestro_core::time::Span;
 
-/// Longer than anything takes here, on a machine that does much else.
-const DEADLINE: Duration = Duration::from_secs(60);
+use eventually::{PATIENCE, eventually};
 
 /// The pause between two looks.
 const MOMENT: Duration = Duration::from_millis(20);
@@ -35,23 +36,12 @@ impl Harness for Bench {
 
     async fn moment(&self, so_far: u32) -> bool {
         eventually_pause().await;
-        MOMENT * so_far < DEADLINE
+        MOMENT * so_far < PATIENCE
     }
 }
 
 async fn eventually_pause() {
     tokio::time::sleep(MOMENT).await;
-}
-
-async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(seen) = look().await {
-            return seen;
-        }
-        assert!(begun.elapsed() < DEADLINE, "never came: {what}");
-        tokio::time::sleep(MOMENT).await;
-    }
 }
 
 fn scheduler(name: &str, cmd: Vec<String>) -> Scheduler {
@@ -102,7 +92,7 @@ async fn find(local: &Local, scheduler: &Scheduler, room: &RoomId) -> Option<Obj
 }
 
 async fn exited(local: &Local, scheduler: &Scheduler, room: &RoomId) -> (Option<i32>, String) {
-    eventually("the room's end", || async {
+    eventually("the room's end", PATIENCE, || async {
         match find(local, scheduler, room).await?.phase {
             Phase::Exited { code, reason, .. } => Some((code, reason)),
             _ => None,
@@ -113,7 +103,7 @@ async fn exited(local: &Local, scheduler: &Scheduler, room: &RoomId) -> (Option<
 
 /// The first line that the room printed.
 async fn told(local: &Local, scheduler: &Scheduler, room: &RoomId) -> String {
-    eventually("a line of output", || async {
+    eventually("a line of output", PATIENCE, || async {
         let text = local.logs(&scheduler.name, room, 9, false).await.unwrap();
         text.lines().next().map(str::to_owned)
     })
@@ -193,7 +183,7 @@ async fn ports_run_out_with_a_way_out_and_come_back() -> Outcome {
     assert!(error.is_retryable());
     let object = find(&local, &pong, &first).await.unwrap();
     local.delete(&pong.name, &first, &object.uid, Span::ZERO).await?;
-    eventually("room for another", || async {
+    eventually("room for another", PATIENCE, || async {
         create(&local, &pong, 2).await.ok()
     })
     .await;
@@ -206,7 +196,7 @@ async fn a_room_sees_a_clean_environment_and_its_ports() -> Outcome {
     let local = Local::new(config(folder.path(), 21_200))?;
     let pong = scheduler("pong", sh("env | sort; echo end; sleep 600"));
     let room = create(&local, &pong, 1).await?;
-    let text = eventually("the environment", || async {
+    let text = eventually("the environment", PATIENCE, || async {
         let text = local.logs(&pong.name, &room, 50, false).await.unwrap();
         text.ends_with("end\n").then_some(text)
     })
@@ -263,7 +253,7 @@ async fn what_a_room_started_ends_with_it() -> Outcome {
     let room = create(&local, &pong, 1).await?;
     let helper: u32 = told(&local, &pong, &room).await.parse()?;
     exited(&local, &pong, &room).await;
-    eventually("the helper's end", || async {
+    eventually("the helper's end", PATIENCE, || async {
         (!is_running(helper)).then_some(())
     })
     .await;
@@ -282,13 +272,13 @@ async fn output_stays_within_its_bound() -> Outcome {
         sh("i=0; while :; do i=$((i+1)); echo line $i; sleep 0.0001; done"),
     );
     let room = create(&local, &pong, 1).await?;
-    let before = eventually("a rotation", || async {
+    let before = eventually("a rotation", PATIENCE, || async {
         let text = local.logs(&pong.name, &room, 9_999, true).await.unwrap();
         (!text.is_empty()).then_some(text)
     })
     .await;
     assert!(before.len() <= 20_000);
-    eventually("more output after it", || async {
+    eventually("more output after it", PATIENCE, || async {
         let text = local.logs(&pong.name, &room, 9, false).await.unwrap();
         text.contains("line ").then_some(())
     })
@@ -342,7 +332,10 @@ async fn surviving_rooms_are_adopted_by_the_next_cluster() -> Outcome {
     assert!(is_running(pid(&before)) && is_running(doomed_pid));
     // One ends while nobody looks.
     kill(doomed_pid);
-    eventually("its end", || async { (!is_running(doomed_pid)).then_some(()) }).await;
+    eventually("its end", PATIENCE, || async {
+        (!is_running(doomed_pid)).then_some(())
+    })
+    .await;
 
     let second = Local::new(surviving)?;
     assert_eq!(
@@ -395,7 +388,7 @@ async fn a_second_shutdown_cuts_the_first_one_short() -> Outcome {
     let room = create(&local, &pong, 1).await?;
     told(&local, &pong, &room).await;
     let asked = async {
-        eventually("the room is asked", || async {
+        eventually("the room is asked", PATIENCE, || async {
             let text = local.logs(&pong.name, &room, 9, false).await.unwrap();
             text.contains("asked").then_some(())
         })

@@ -1,13 +1,16 @@
 //! The bundled example room as a real process of the local cluster, speaking to an HTTP server on loopback.
 #![expect(clippy::unwrap_used, reason = "a test stops where it can't go on")]
 
+#[path = "shared/eventually_async.rs"]
+mod eventually;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::routing::put;
@@ -21,19 +24,7 @@ use maestro_core::scheduler::{PortRange, Scheduler};
 use maestro_core::time::Span;
 use serde_json::{Value, json};
 
-/// Longer than anything takes here, on a machine that does much else.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(seen) = look().await {
-            return seen;
-        }
-        assert!(begun.elapsed() < DEADLINE, "never came: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
+use eventually::{PATIENCE, eventually};
 
 /// What rooms said, and what they are told.
 #[derive(Default)]
@@ -127,7 +118,7 @@ impl Stage {
 
     /// Waits until the room's first words are these.
     async fn hears(&self, words: &[&str]) {
-        eventually(&format!("{words:?}"), async || {
+        eventually(&format!("{words:?}"), PATIENCE, async || {
             let heard = self.words();
             assert!(
                 heard.iter().zip(words).all(|(heard, word)| heard == word),
@@ -153,7 +144,7 @@ impl Stage {
     }
 
     async fn usage(&self, what: &str, is_so: impl Fn(&Usage) -> bool) {
-        eventually(what, async || {
+        eventually(what, PATIENCE, async || {
             self.local
                 .usage(&self.scheduler.name)
                 .await
@@ -178,7 +169,7 @@ async fn a_room_plays_the_match_it_is_asked_for_and_heeds_sigterm() {
     );
 
     let player = UdpSocket::bind("127.0.0.1:0").unwrap();
-    player.set_read_timeout(Some(DEADLINE)).unwrap();
+    player.set_read_timeout(Some(PATIENCE)).unwrap();
     let object = stage.object().await.unwrap();
     player
         .send_to(b"hello", ("127.0.0.1", object.ports[0].port))
@@ -197,7 +188,10 @@ async fn a_room_plays_the_match_it_is_asked_for_and_heeds_sigterm() {
         )
         .await
         .unwrap();
-    eventually("its end", async || stage.object().await.is_none().then_some(())).await;
+    eventually("its end", PATIENCE, async || {
+        stage.object().await.is_none().then_some(())
+    })
+    .await;
     assert_eq!(
         stage.words(),
         ["ready", "occupied", "ready", "terminating", "terminated"]
@@ -210,12 +204,12 @@ async fn a_drained_room_finishes_its_match_and_leaves_with_success() {
     assert_eq!(stage.ask("match 1500").await, "ok");
     stage.hears(&["ready", "occupied"]).await;
     stage.heard.is_draining.store(true, Ordering::SeqCst);
-    eventually("it knows", async || {
+    eventually("it knows", PATIENCE, async || {
         (stage.ask("match 1").await == "no: the room is leaving").then_some(())
     })
     .await;
     assert_eq!(stage.words(), ["ready", "occupied"], "the match goes on");
-    let phase = eventually("its end", async || {
+    let phase = eventually("its end", PATIENCE, async || {
         stage
             .object()
             .await

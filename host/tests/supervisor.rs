@@ -7,6 +7,9 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+#[path = "shared/eventually_async.rs"]
+mod eventually;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,6 +33,8 @@ use maestro_wire::document;
 use rustix::fs::{FileType, Mode, OFlags};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
+
+use eventually::{PATIENCE, eventually};
 
 fn maestro() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_maestro"))
@@ -115,21 +120,6 @@ async fn supervisor(
     (supervisor, registry)
 }
 
-/// Looks until `check` gives something, for at most half a minute; fails with `what` was waited for.
-async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
-    let found = async {
-        let mut ticks = tokio::time::interval(Duration::from_millis(20));
-        loop {
-            ticks.tick().await;
-            if let Some(found) = check().await {
-                return found;
-            }
-        }
-    };
-    let found = tokio::time::timeout(Duration::from_secs(30), found).await;
-    found.unwrap_or_else(|_| panic!("waited in vain: {what}"))
-}
-
 /// What the loop of a scheduler keeps; `None` before its first step.
 async fn state(registry: &Memory, scheduler: &str) -> Option<Standing> {
     let changes = registry.changes(&name(scheduler), Cursor::START).await.unwrap();
@@ -144,7 +134,10 @@ async fn one_unreadable_document_keeps_no_other_scheduler_from_its_loop() {
     put(&store, "pong", &text("pong")).await;
     let (supervisor, registry) = supervisor(folder.path(), &store, &tasks, proper_engine()).await;
     tasks.spawn(Kind::Supervisor, supervisor.run(tasks.stop_token()));
-    eventually("the loop of pong", async || state(&registry, "pong").await).await;
+    eventually("the loop of pong", PATIENCE, async || {
+        state(&registry, "pong").await
+    })
+    .await;
     assert_eq!(state(&registry, "broken").await, None);
     tasks.stop(Duration::from_secs(30)).await.unwrap();
 }
@@ -194,15 +187,18 @@ async fn a_policy_that_takes_long_to_compile_holds_up_its_own_scheduler_and_no_o
 
     let flags = OFlags::WRONLY | OFlags::NONBLOCK;
     let open = async || rustix::fs::open(&gate, flags, Mode::empty()).ok();
-    let opened = eventually("the compiler waits", open).await;
-    eventually("the loop of pong", async || state(&registry, "pong").await).await;
+    let opened = eventually("the compiler waits", PATIENCE, open).await;
+    eventually("the loop of pong", PATIENCE, async || {
+        state(&registry, "pong").await
+    })
+    .await;
     let before = registry.changes(&name("pong"), Cursor::START).await.unwrap();
     store
         .request_scale(&name("pong"), 1, (clock::system())())
         .await
         .unwrap();
     changed.notify_one();
-    eventually("pong is scaled by hand", async || {
+    eventually("pong is scaled by hand", PATIENCE, async || {
         let state = state(&registry, "pong").await?;
         (state.wanted == 1).then_some(())
     })
@@ -215,7 +211,10 @@ async fn a_policy_that_takes_long_to_compile_holds_up_its_own_scheduler_and_no_o
     );
 
     drop(opened);
-    eventually("the loop of deep", async || state(&registry, "deep").await).await;
+    eventually("the loop of deep", PATIENCE, async || {
+        state(&registry, "deep").await
+    })
+    .await;
     tasks.stop(Duration::from_secs(30)).await.unwrap();
 }
 
@@ -227,7 +226,7 @@ async fn nothing_is_known_of_a_scheduler_once_it_is_deleted() {
     let (supervisor, registry) = supervisor(folder.path(), &store, &tasks, proper_engine()).await;
     let (known, changed) = (supervisor.known.clone(), supervisor.changed.clone());
     tasks.spawn(Kind::Supervisor, supervisor.run(tasks.stop_token()));
-    eventually("the recovery of pong ends", async || {
+    eventually("the recovery of pong ends", PATIENCE, async || {
         let changes = registry.changes(&name("pong"), Cursor::START).await.unwrap();
         changes.epoch
     })
@@ -263,7 +262,7 @@ async fn nothing_is_known_of_a_scheduler_once_it_is_deleted() {
     let forgotten = tokio::time::timeout(Duration::from_secs(30), calls).await;
     forgotten.expect("a scheduler without rooms is deleted at once");
     assert_eq!(store.scheduler(&name("pong")).await.unwrap(), None);
-    eventually("the room that called late is gone", async || {
+    eventually("the room that called late is gone", PATIENCE, async || {
         let rooms = registry.rooms(&name("pong")).await.unwrap();
         rooms.is_empty().then_some(())
     })
@@ -273,7 +272,7 @@ async fn nothing_is_known_of_a_scheduler_once_it_is_deleted() {
     // One of the same name begins anew.
     put(&store, "pong", &text("pong")).await;
     changed.notify_one();
-    eventually("the loop of the new pong", async || {
+    eventually("the loop of the new pong", PATIENCE, async || {
         state(&registry, "pong").await
     })
     .await;

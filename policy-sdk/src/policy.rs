@@ -60,6 +60,10 @@ macro_rules! policy {
                 }
             }
 
+            // What is exported nowhere would be taken for unused.
+            #[cfg(not(target_arch = "wasm32"))]
+            const _: fn(&$crate::Observation, &$parameters) -> Result<$crate::Verdict, $crate::Error> = $function;
+
             #[cfg(target_arch = "wasm32")]
             $crate::bindings::export_policy!(Exported with_types_in $crate::bindings);
         };

@@ -1,7 +1,7 @@
 //! What the verbs about schedulers take.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
@@ -46,7 +46,7 @@ pub(crate) struct Wait {
     #[arg(long = "for", value_enum, value_name = "GOAL")]
     pub goal: Goal,
     /// How long at most, as in 90, 90s or 5m.
-    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = duration)]
+    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     pub timeout: Duration,
 }
 
@@ -86,13 +86,19 @@ pub(crate) struct Scale {
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub scheduler: String,
     /// So many rooms in all.
-    #[arg(short, long, group = "amount", value_name = "N")]
+    #[arg(
+        short,
+        long,
+        group = "amount",
+        value_name = "N",
+        allow_negative_numbers = true
+    )]
     pub replicas: Option<u32>,
     /// So many more.
-    #[arg(long, group = "amount", value_name = "N")]
+    #[arg(long, group = "amount", value_name = "N", allow_negative_numbers = true)]
     pub up: Option<u32>,
     /// So many fewer.
-    #[arg(long, group = "amount", value_name = "N")]
+    #[arg(long, group = "amount", value_name = "N", allow_negative_numbers = true)]
     pub down: Option<u32>,
 }
 
@@ -125,19 +131,60 @@ pub(crate) struct Explain {
     /// The scheduler.
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub scheduler: String,
-    /// How many decisions, newest last; at most 200. One, or 200 with --plot.
+    /// How many decisions, newest last; at most 200. One, or with --plot those of the window.
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=LAST_LIMIT.into()))]
     pub last: Option<u32>,
     /// Only decisions that changed what is wanted.
     #[arg(long)]
     pub changes: bool,
-    /// Draw occupied, ready and wanted over time.
+    /// Draw the window that policies see: occupied, ready and wanted rooms over time, and the decisions.
     #[arg(long)]
     pub plot: bool,
 }
 
-/// Most decisions of one answer; what is drawn when nobody says how many.
-pub(crate) const LAST_LIMIT: u32 = 200;
+/// Most decisions of one answer.
+const LAST_LIMIT: u32 = 200;
+
+/// Which events.
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// The scheduler; all of them without one.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub scheduler: Option<String>,
+    /// Only what happened in this room, or to its players.
+    #[arg(long, value_name = "ROOM", value_parser = NonEmptyStringValueParser::new())]
+    pub room: Option<String>,
+    /// Only what happened since then: 90s, 10m or 2h ago, or a time such as 2030-01-31T08:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = since, allow_hyphen_values = true)]
+    pub since: Option<Since>,
+    /// How many, newest last; at most 10000. The last 30, or with --since all since then.
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=MOST_EVENTS.into()))]
+    pub last: Option<u32>,
+    /// Go on with what happens from now on, until Ctrl-C or until the scheduler is gone.
+    #[arg(short, long)]
+    pub follow: bool,
+}
+
+/// Most events of one answer.
+pub(crate) const MOST_EVENTS: u32 = 10_000;
+
+/// From when on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// So long ago.
+    Ago(Duration),
+    /// Since then.
+    Time(SystemTime),
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    if let Ok(span) = duration(text) {
+        return Ok(Since::Ago(span));
+    }
+    humantime::parse_rfc3339(text).map(Since::Time).map_err(|_| {
+        "expected how long ago, as in 90s, 10m or 2h, or a time such as 2030-01-31T08:00:00Z".to_owned()
+    })
+}
 
 /// What to export.
 #[derive(Debug, Args)]
@@ -148,7 +195,7 @@ pub(crate) struct Export {
     /// To this file as an SVG picture; `-` is stdout.
     #[arg(long, required = true, value_name = "FILE")]
     pub svg: PathBuf,
-    /// How many decisions; at most 200.
-    #[arg(short = 'n', long, default_value_t = LAST_LIMIT, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=LAST_LIMIT.into()))]
-    pub last: u32,
+    /// As far back as so many decisions go, at most 200; as far as the window goes without it.
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=LAST_LIMIT.into()))]
+    pub last: Option<u32>,
 }

@@ -137,18 +137,25 @@ fn takes_value(arg: &&Arg) -> bool {
 }
 
 fn found(typed: &Typed<'_>) -> Result<Vec<String>> {
-    if typed.open.as_deref() == Some("context") {
-        return contexts();
-    }
-    if typed.open.is_some() {
-        return Ok(Vec::new());
-    }
     let client = || -> Result<Client> {
         let url = context::url(typed.url, typed.context)?;
         Ok(Client::with_timeout(&url, PATIENCE)?)
     };
+    if typed.open.as_deref() == Some("context") {
+        return contexts();
+    }
+    if typed.open.as_deref() == Some("room") {
+        let client = client()?;
+        return match typed.words.as_slice() {
+            ["events", scheduler] => rooms_of(&client, scheduler),
+            _ => every_room(&client),
+        };
+    }
+    if typed.open.is_some() {
+        return Ok(Vec::new());
+    }
     match typed.words.as_slice() {
-        ["status" | "watch" | "wait" | "rooms" | "scale" | "explain" | "export" | "get"] => {
+        ["status" | "watch" | "wait" | "rooms" | "scale" | "explain" | "events" | "export" | "get"] => {
             schedulers(&client()?)
         }
         ["scale-in", "pause" | "resume"] => schedulers(&client()?),
@@ -220,6 +227,7 @@ mod tests {
         check("explain --plot -n 5 arena", &["explain", "arena"], None);
         check("logs -f", &["logs"], None);
         check("apply -f", &["apply"], Some("file"));
+        check("events arena --room", &["events", "arena"], Some("room"));
         check("status --context", &["status"], Some("context"));
         check("policy get", &["policy", "get"], None);
         check("nonsense --what", &["nonsense"], None);

@@ -82,7 +82,7 @@ fn told(format: Format, all: &Contexts, said: &str) -> Result<()> {
 
 fn list(format: Format, all: &Contexts) -> Result<()> {
     if all.contexts.is_empty() && format == Format::Table {
-        eprintln!("no contexts yet; name a Maestro: maestro-cli context add NAME --url http://…");
+        output::say("no contexts yet; name a Maestro: maestro-cli context add NAME --url http://…");
         return Ok(());
     }
     output::show(format, &entries(all), |entries| {

@@ -9,6 +9,7 @@ use maestro_wire::http::Done;
 
 use crate::args::Files;
 use crate::client::Error;
+use crate::output;
 
 /// A file's text and the documents in it.
 pub(super) struct Text {
@@ -32,7 +33,7 @@ impl Text {
     /// Tells what is odd about an accepted document.
     pub(super) fn warn(&self, done: &Done) {
         for warning in &done.warnings {
-            eprintln!("warning: {}:{warning}", self.source);
+            output::say(&format!("warning: {}:{warning}", self.source));
         }
     }
 }
@@ -48,8 +49,12 @@ pub(super) fn texts(files: &Files) -> Result<Vec<Text>> {
 }
 
 fn text(file: &Path) -> Result<Text> {
-    let source = file.display().to_string();
-    let body = match file == Path::new("-") {
+    let is_stdin = file == Path::new("-");
+    let source = match is_stdin {
+        true => "stdin".to_owned(),
+        false => file.display().to_string(),
+    };
+    let body = match is_stdin {
         true => {
             let mut body = String::new();
             io::stdin()

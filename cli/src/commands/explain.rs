@@ -19,13 +19,10 @@ pub(super) fn explain(client: &Client, format: Format, explain: &Explain) -> Res
     // The newest one is what a reader's eye should end on.
     page.decisions.reverse();
     if page.decisions.is_empty() && format == Format::Table {
-        eprintln!(
-            "{}",
-            match explain.changes {
-                true => "no decision has changed the number yet; without --changes the others are shown too",
-                false => "no decision yet; the first one comes within seconds",
-            }
-        );
+        output::say(match explain.changes {
+            true => "no decision has changed the number yet; without --changes the others are shown too",
+            false => "no decision yet; the first one comes within seconds",
+        });
         return Ok(());
     }
     output::show(format, &page.decisions, |decisions| {

@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::Usage;
+use super::patience::Patience;
 use super::rooms::scheduler_of;
 use crate::args::{Format, Logs};
 use crate::client::{Client, Error, segment};
@@ -69,7 +70,7 @@ pub(super) fn logs(client: &Client, format: Format, logs: &Logs) -> Result<()> {
     let text = source.read(count, logs.previous)?;
     if text.is_empty() && format == Format::Table {
         let before = if logs.previous { " before that" } else { "" };
-        eprintln!("{room} wrote nothing{before}");
+        output::say(&format!("{room} wrote nothing{before}"));
         return Ok(());
     }
     let lines = text.lines().collect();
@@ -90,19 +91,24 @@ fn follow(source: &Source<'_>, format: Format, count: usize, with_previous: bool
     let mut reader = Reader::default();
     let first = reader.take(&source.read(WINDOW.max(count), false)?);
     print(&first.lines[first.lines.len().saturating_sub(count)..])?;
+    let mut patience = Patience::default();
     loop {
         thread::sleep(PERIOD);
         match source.read(WINDOW, false) {
             Ok(text) => {
+                patience.end();
                 let fresh = reader.take(&text);
                 if fresh.has_gap {
-                    eprintln!("{room} writes faster than it is read; some lines are missing here");
+                    output::say(&format!(
+                        "{room} writes faster than it is read; some lines are missing here"
+                    ));
                 }
                 print(&fresh.lines)?;
             }
+            Err(error) if error.is_passing() => patience.wait(&error),
             Err(error) if error.is_unknown() => {
                 print(reader.held.as_slice())?;
-                eprintln!("{room} is gone");
+                output::say(&format!("{room} is gone"));
                 return Ok(());
             }
             Err(error) => return Err(error.into()),

@@ -1,15 +1,15 @@
-//! Pictures of a scheduler's last decisions: on the terminal, or in a file.
+//! Pictures of a scheduler's recent past: on the terminal, or in a file.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use maestro_wire::http::Decisions;
 use serde::Serialize;
 
-use crate::args::{Explain, Export, Format, LAST_LIMIT};
-use crate::client::{Client, segment};
-use crate::output;
-use crate::plot::{self, Point, Size};
+use super::past::Past;
+use crate::args::{Explain, Export, Format};
+use crate::client::{Client, Error};
+use crate::output::{self, say};
+use crate::plot::{self, Picture, Size};
 use crate::svg::svg;
 use crate::terminal::{self, Paint};
 
@@ -24,45 +24,50 @@ const ROWS: usize = 12;
 struct Exported<'a> {
     file: &'a Path,
     points: usize,
+    decisions: usize,
 }
 
-/// Draws in the terminal; programs get the points.
+/// Draws in the terminal; programs get the points and the decisions.
 pub(super) fn draw(client: &Client, format: Format, explain: &Explain) -> Result<()> {
-    let last = explain.last.unwrap_or(LAST_LIMIT);
-    let points = points(client, &explain.scheduler, last, explain.changes)?;
-    if points.is_empty() && format == Format::Table {
-        eprintln!("no decision yet; the first one comes within seconds");
+    let picture = picture(client, &explain.scheduler, explain.last, explain.changes)?;
+    if picture.points.is_empty() && format == Format::Table {
+        say("no decision yet; the first one comes within seconds");
         return Ok(());
     }
-    output::show(format, &points, |points| {
+    output::show(format, &picture, |picture| {
         let columns = terminal::size().map_or(COLUMNS, |(columns, _)| columns);
-        let lines = plot::plot(points, Size { columns, rows: ROWS });
-        plot::coloured(&lines, Paint::for_stdout())
+        let lines = plot::plot(picture, Size { columns, rows: ROWS });
+        plot::coloured(&lines, Paint::for_stdout()).join("\n")
     })
 }
 
 /// Writes the same as a file.
 pub(super) fn export(client: &Client, format: Format, export: &Export) -> Result<()> {
-    let points = points(client, &export.scheduler, export.last, false)?;
-    let text = svg(&format!("Rooms of {}", export.scheduler), &points);
+    let picture = picture(client, &export.scheduler, export.last, false)?;
+    let text = svg(&format!("Rooms of {}", export.scheduler), &picture);
     if export.svg == Path::new("-") {
         return output::print(&text);
     }
     std::fs::write(&export.svg, text).with_context(|| format!("can't write {}", export.svg.display()))?;
     let exported = Exported {
         file: &export.svg,
-        points: points.len(),
+        points: picture.points.len(),
+        decisions: picture.decisions.len(),
     };
     output::show(format, &exported, |exported| {
         format!("wrote {}", exported.file.display())
     })
 }
 
-fn points(client: &Client, scheduler: &str, last: u32, only_changes: bool) -> Result<Vec<Point>> {
-    let changes = if only_changes { "&changes=true" } else { "" };
-    let scheduler = segment(scheduler);
-    let path = format!("/scheduler/{scheduler}/decisions?limit={last}{changes}");
-    let mut page: Decisions = client.get(&path)?;
-    page.decisions.reverse();
-    Ok(plot::points(&page.decisions))
+fn picture(
+    client: &Client,
+    scheduler: &str,
+    last: Option<u32>,
+    only_changes: bool,
+) -> Result<Picture, Error> {
+    let past = match last {
+        Some(last) => Past::of_last(client, scheduler, last as usize, only_changes)?,
+        None => Past::of_window(client, scheduler, only_changes)?,
+    };
+    Ok(past.picture())
 }

@@ -21,10 +21,10 @@ pub(super) fn list(client: &Client, format: Format, rooms: &Rooms) -> Result<()>
     found.sort_by(|a, b| a.room_id.cmp(&b.room_id));
     found.dedup_by(|a, b| a.room_id == b.room_id);
     if found.is_empty() && format == Format::Table {
-        eprintln!(
+        output::say(&format!(
             "no such rooms; `maestro-cli explain {}` tells why",
             rooms.scheduler
-        );
+        ));
         return Ok(());
     }
     output::show(format, &found, |found| {

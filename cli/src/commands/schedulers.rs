@@ -111,7 +111,7 @@ pub(super) fn get(client: &Client, format: Format, get: &Get) -> Result<()> {
 fn list(client: &Client, format: Format) -> Result<()> {
     let schedulers: Vec<SchedulerSummary> = client.get("/scheduler?info")?;
     if schedulers.is_empty() && format == Format::Table {
-        eprintln!("no schedulers yet; create one: maestro-cli create FILE");
+        output::say("no schedulers yet; create one: maestro-cli create FILE");
         return Ok(());
     }
     output::show(format, &schedulers, |all| {
@@ -180,6 +180,7 @@ pub(super) fn lines(status: &SchedulerStatus) -> Vec<String> {
     ];
     let paused = status.scale_in_paused_since.iter();
     lines.extend(paused.map(|since| format!("paused  {}", scale_in::paused_since(&status.name, since))));
+    lines.extend(status.pending.iter().map(|what| format!("pending {what}")));
     lines.extend(status.last_decision.iter().map(|last| format!("last    {last}")));
     lines.extend(status.waits.iter().map(|wait| format!("next    {wait}")));
     lines
@@ -262,8 +263,10 @@ fn confirms(delete: &Delete) -> Result<bool> {
         true => "are ended too",
         false => "finish it first",
     };
-    eprint!("delete {names}? rooms in a match {matches}. [y/N] ");
-    io::stderr().flush().context("can't write to stderr")?;
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "delete {names}? rooms in a match {matches}. [y/N] ")
+        .and_then(|()| stderr.flush())
+        .context("can't ask on stderr")?;
     let mut answer = String::new();
     io::stdin()
         .lock()

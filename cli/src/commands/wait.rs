@@ -15,6 +15,10 @@ use crate::terminal::Busy;
 /// Between two looks. Rooms take a second or more to come up, and a look is one small call.
 const PERIOD: Duration = Duration::from_millis(300);
 
+/// States of rooms that are up and may stay. The older four tell nothing of those that are asked to leave: such a room
+/// goes on being `ready` until it has answered.
+const STAYING: [&str; 4] = ["ready", "allocated", "occupied", "unknown"];
+
 /// What came of it, for programs.
 #[derive(Debug, Serialize)]
 struct Waited<'a> {
@@ -78,18 +82,55 @@ fn look(client: &Client, name: &str, goal: Goal) -> Result<Look, Error> {
 }
 
 fn ready(status: &SchedulerStatus) -> Look {
-    let there = status.rooms_at_ready + status.rooms_at_occupied;
-    // Before the loop's first look nothing is known; a scheduler that goes is never ready again.
-    let is_settled = !matches!(status.state.as_str(), "creating" | "terminating");
+    let count = |state: &&str| status.rooms_by_state.get(*state).copied().unwrap_or(0);
+    let there: u32 = STAYING.iter().map(count).sum();
+    // Before the loop's first look nothing is known; a scheduler that goes is never ready again. What was asked for
+    // a moment ago counts before the loop has taken it up.
+    let is_settled =
+        matches!(status.state.as_str(), "in-sync" | "overdimensioned") && status.pending.is_empty();
     match is_settled && there >= status.wanted {
         true => Look::Reached,
-        false => Look::Short(format!(
-            "it is {}, with {there} of {} rooms ready or occupied",
-            status.state, status.wanted
-        )),
+        false => {
+            let pending: String = status.pending.iter().map(|what| format!("; {what}")).collect();
+            Look::Short(format!(
+                "it is {}, with {there} of {} rooms ready or occupied{pending}",
+                status.state, status.wanted
+            ))
+        }
     }
 }
 
 fn all(status: &SchedulerStatus) -> u32 {
     status.rooms_at_creating + status.rooms_at_ready + status.rooms_at_occupied + status.rooms_at_terminating
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn what_was_asked_for_a_moment_ago_is_waited_for() {
+        let settled = SchedulerStatus {
+            state: "in-sync".to_owned(),
+            rooms_by_state: BTreeMap::from([("ready".to_owned(), 2), ("draining".to_owned(), 9)]),
+            wanted: 2,
+            ..SchedulerStatus::default()
+        };
+        assert!(matches!(ready(&settled), Look::Reached));
+        let asked = SchedulerStatus {
+            pending: vec!["5 rooms were asked for by hand".to_owned()],
+            ..settled.clone()
+        };
+        let leaving = SchedulerStatus { wanted: 3, ..settled };
+        assert!(matches!(ready(&leaving), Look::Short(_)));
+        match ready(&asked) {
+            Look::Reached => panic!("it has two rooms of five"),
+            Look::Short(what) => assert_eq!(
+                what,
+                "it is in-sync, with 2 of 2 rooms ready or occupied; 5 rooms were asked for by hand"
+            ),
+        }
+    }
 }

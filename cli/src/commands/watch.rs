@@ -1,204 +1,234 @@
-//! Following what happens: one scheduler, or all of them. Drawn over on a terminal; elsewhere a line for each change.
+//! Following one scheduler: its rooms, what is wanted, the last decision, and on a terminal its recent past as a
+//! picture. Drawn over there; elsewhere a line for each change.
+//!
+//! The stream of changes says when to look, so that nothing is asked for while nothing happens, and brings decisions.
 
-use std::io::{self, Write};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
-use maestro_wire::http::{SchedulerStatus, SchedulerSummary};
+use anyhow::Result;
+use maestro_wire::http::SchedulerStatus;
 
+use super::past::Past;
+use super::patience::{Patience, brief};
 use super::schedulers;
 use crate::args::Format;
 use crate::client::{Client, Error, segment};
-use crate::output;
-use crate::terminal::{self, Paint, Tint};
+use crate::output::{self, say};
+use crate::plot::{self, Size};
+use crate::screen::Screen;
+use crate::stream::Sent;
+use crate::terminal::{self, Paint};
 
-/// Between two looks.
+/// Between two looks on a terminal, for what no stream tells of: samples, and how long the next decision still waits.
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// Without any event for so long, a look is taken anyway.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// After a change, those that come with it are waited for.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// Changes that may wait while a look is taken; whoever sends them waits then.
+const WAITING: usize = 256;
+
+/// The least and the most rows of the picture.
+const ROWS: (usize, usize) = (4, 12);
+
+/// Columns below which there is no picture.
+const COLUMNS: usize = 30;
+
+/// Rows that a picture needs besides its own: those above and below it, and the cursor's.
+const AROUND: usize = 5;
+
+/// What happens to a scheduler while it is followed.
+struct Changes {
+    /// Ends when the stream does.
+    events: Receiver<Sent>,
+}
+
+impl Changes {
+    /// Follows them from now on, or from after the decision `last`.
+    fn open(client: &Client, path: &str, last: Option<&str>) -> Result<Self, Error> {
+        let stream = client.stream(&format!("{path}/watch"), last)?;
+        let (sender, events): (SyncSender<Sent>, _) = mpsc::sync_channel(WAITING);
+        thread::spawn(move || {
+            for sent in stream {
+                if sender.send(sent).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { events })
+    }
+
+    /// What came within `patience`, with what came with it; nothing at its end, an error when the stream ended.
+    fn next(&self, patience: Duration) -> Result<Vec<Sent>, RecvTimeoutError> {
+        let mut all = match self.events.recv_timeout(patience) {
+            Ok(first) => vec![first],
+            Err(RecvTimeoutError::Timeout) => return Ok(Vec::new()),
+            Err(ended @ RecvTimeoutError::Disconnected) => return Err(ended),
+        };
+        while let Ok(next) = self.events.recv_timeout(BREATH) {
+            all.push(next);
+            if all.len() >= WAITING {
+                break;
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// One scheduler that is followed, and what was seen of it.
+struct Watch<'a> {
+    client: &'a Client,
+    format: Format,
+    name: &'a str,
+    path: String,
+    screen: Option<Screen>,
+    past: Past,
+    before: Option<SchedulerStatus>,
+    /// The last decision that the stream gave.
+    last: Option<String>,
+    patience: Patience,
+}
 
 /// Follows one scheduler until it is gone.
 pub(super) fn watch(client: &Client, format: Format, name: &str) -> Result<()> {
-    let path = format!("/scheduler/{}", segment(name));
-    let mut screen = (format == Format::Table && terminal::can_redraw()).then(Screen::default);
-    let mut before: Option<SchedulerStatus> = None;
+    let is_drawn = format == Format::Table && terminal::can_redraw();
+    let mut watch = Watch {
+        client,
+        format,
+        name,
+        path: format!("/scheduler/{}", segment(name)),
+        screen: is_drawn.then(Screen::default),
+        past: Past::default(),
+        before: None,
+        last: None,
+        patience: Patience::default(),
+    };
     loop {
-        match client.get::<SchedulerStatus>(&path) {
-            Ok(status) => {
-                match &mut screen {
-                    Some(screen) => screen.draw(&schedulers::lines(&status))?,
-                    None if before.as_ref() == Some(&status) => {}
-                    None => output::item(format, &status, line)?,
-                }
-                before = Some(status);
-            }
-            Err(error) if error.is_unknown() && before.is_some() => {
-                eprintln!("{name} is gone");
+        match watch.follow() {
+            // A stream that ends at once is opened again and again, and nothing is gained by haste.
+            Ok(()) => thread::sleep(BREATH),
+            Err(Stop::Gone) => {
+                say(&format!("{name} is gone"));
                 return Ok(());
             }
-            Err(error @ Error::Unreachable { .. }) if before.is_some() => {
-                // It may be on its way back; whoever watches wants to see that too.
-                match &mut screen {
-                    Some(screen) => screen.draw(&["Maestro can't be reached; trying again".to_owned()])?,
-                    None => return Err(error.into()),
+            Err(Stop::Away(error)) => watch.wait(&error)?,
+            Err(Stop::Failed(error)) => return Err(error),
+        }
+    }
+}
+
+/// Why it is not followed any further, for now or for good.
+enum Stop {
+    Gone,
+    Away(Error),
+    Failed(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Stop {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Watch<'_> {
+    /// Follows it as long as one stream lasts. The stream is opened before the first look, so that nothing is missed
+    /// in between.
+    fn follow(&mut self) -> Result<(), Stop> {
+        let opened = Changes::open(self.client, &self.path, self.last.as_deref());
+        let changes = opened.map_err(|error| self.stop(error))?;
+        self.look()?;
+        let quiet = if self.screen.is_some() { PERIOD } else { QUIET };
+        while let Ok(sent) = changes.next(quiet) {
+            for sent in sent {
+                if sent.event == "decision" {
+                    if self.screen.is_some() {
+                        self.past.decide(&sent.data);
+                    }
+                    self.last = sent.id.or(self.last.take());
                 }
             }
-            Err(error) => return Err(error.into()),
+            self.look()?;
         }
-        thread::sleep(PERIOD);
+        // It ended: the scheduler is gone, or its Maestro. The next attempt tells which.
+        Ok(())
     }
+
+    /// Looks at it and shows what there is.
+    fn look(&mut self) -> Result<(), Stop> {
+        let found = self.client.get::<SchedulerStatus>(&self.path);
+        let status = found.map_err(|error| self.stop(error))?;
+        if self.screen.is_some() {
+            let remembered = self.past.refresh(self.client, self.name);
+            remembered.map_err(|error| self.stop(error))?;
+        }
+        match &mut self.screen {
+            Some(screen) => {
+                self.patience.end_quietly();
+                let mut lines = schedulers::lines(&status);
+                if let Some(size) = size(lines.len()) {
+                    let drawn = plot::plot(&self.past.picture(), size);
+                    lines.extend(plot::coloured(&drawn, Paint::for_stdout()));
+                }
+                screen.draw(&lines)?;
+            }
+            None => {
+                self.patience.end();
+                let before = self.before.as_ref();
+                let is_news = match self.format {
+                    Format::Table => before.map(words) != Some(words(&status)),
+                    Format::Json | Format::Yaml => before != Some(&status),
+                };
+                if is_news {
+                    output::item(self.format, &status, line)?;
+                }
+            }
+        }
+        self.before = Some(status);
+        Ok(())
+    }
+
+    fn stop(&self, error: Error) -> Stop {
+        let has_seen_it = self.before.is_some();
+        match error {
+            error if error.is_unknown() && has_seen_it => Stop::Gone,
+            error if error.is_passing() && has_seen_it => Stop::Away(error),
+            error => Stop::Failed(error.into()),
+        }
+    }
+
+    /// It may be on its way back; whoever watches wants to see that too.
+    fn wait(&mut self, error: &Error) -> Result<()> {
+        match &mut self.screen {
+            Some(screen) => {
+                screen.draw(&[format!("{}; trying again", brief(error))])?;
+                self.patience.pause();
+            }
+            None => self.patience.wait(error),
+        }
+        Ok(())
+    }
+}
+
+/// What the terminal has for a picture below so many lines.
+fn size(lines: usize) -> Option<Size> {
+    let (columns, rows) = terminal::size()?;
+    let rows = rows.saturating_sub(lines + AROUND).min(ROWS.1);
+    (rows >= ROWS.0 && columns >= COLUMNS).then_some(Size { columns, rows })
 }
 
 fn line(status: &SchedulerStatus) -> String {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    let last = status
-        .last_decision
-        .as_deref()
-        .map_or(String::new(), |last| format!("; {last}"));
-    format!("{}  {}{last}", output::clock(&now), schedulers::rooms(status))
+    format!("{}  {}", output::clock(&now), words(status))
 }
 
-/// All schedulers, the fullest first; again and again on a terminal.
-pub(super) fn top(client: &Client, format: Format) -> Result<()> {
-    let mut screen = (format == Format::Table && terminal::can_redraw()).then(Screen::default);
-    let mut is_first = true;
-    loop {
-        let found = client.get::<Vec<SchedulerSummary>>("/scheduler?info");
-        match (found, &mut screen) {
-            (Ok(found), None) => return output::show(format, &sorted(found), |all| table(all)),
-            (Ok(found), Some(screen)) => {
-                let text = table(&sorted(found));
-                screen.draw(&text.lines().map(str::to_owned).collect::<Vec<_>>())?;
-            }
-            (Err(Error::Unreachable { .. }), Some(screen)) if !is_first => {
-                screen.draw(&["Maestro can't be reached; trying again".to_owned()])?;
-            }
-            (Err(error), _) => return Err(error.into()),
-        }
-        is_first = false;
-        thread::sleep(PERIOD);
-    }
-}
-
-/// The share of its available rooms that are in use, in percent.
-fn load(scheduler: &SchedulerSummary) -> u64 {
-    let used = u64::from(scheduler.rooms_occupied);
-    let all = used + u64::from(scheduler.rooms_ready);
-    (used * 100).checked_div(all).unwrap_or(0)
-}
-
-fn sorted(mut all: Vec<SchedulerSummary>) -> Vec<SchedulerSummary> {
-    all.sort_by(|a, b| load(b).cmp(&load(a)).then_with(|| a.name.cmp(&b.name)));
-    all
-}
-
-fn table(all: &[SchedulerSummary]) -> String {
-    let sum = |of: fn(&SchedulerSummary) -> u32| all.iter().map(|one| u64::from(of(one))).sum::<u64>();
-    let head = format!(
-        "{} schedulers; {} rooms ready, {} occupied, {} creating, {} ending; {} wanted",
-        all.len(),
-        sum(|one| one.rooms_ready),
-        sum(|one| one.rooms_occupied),
-        sum(|one| one.rooms_creating),
-        sum(|one| one.rooms_terminating),
-        sum(|one| one.wanted),
-    );
-    let rows = all.iter().map(|one| {
-        vec![
-            one.name.clone(),
-            one.state.clone(),
-            format!("{}%", load(one)),
-            one.rooms_occupied.to_string(),
-            one.rooms_ready.to_string(),
-            one.rooms_creating.to_string(),
-            one.rooms_terminating.to_string(),
-            one.wanted.to_string(),
-        ]
-    });
-    let header = [
-        "name", "state", "used", "occupied", "ready", "creating", "ending", "wanted",
-    ];
-    format!("{head}\n{}", output::table(&header, rows))
-}
-
-/// Lines on a terminal that are drawn over. The cursor stays in sight and nothing else of the terminal is changed, so
-/// that there is nothing to put back on Ctrl-C.
-#[derive(Debug, Default)]
-struct Screen {
-    drawn: usize,
-}
-
-impl Screen {
-    fn draw(&mut self, lines: &[String]) -> Result<()> {
-        let (text, drawn) = self.frame(lines, terminal::size(), Paint::for_stdout());
-        self.drawn = drawn;
-        let mut stdout = io::stdout().lock();
-        stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush())
-            .context("can't write to stdout")
-    }
-
-    /// What to send, and how many lines that takes. A line that the terminal would break is cut, and lines that it
-    /// would scroll away are left out, or the next frame would begin at the wrong place.
-    fn frame(&self, lines: &[String], size: Option<(usize, usize)>, paint: Paint) -> (String, usize) {
-        let mut text = match self.drawn {
-            0 => String::new(),
-            drawn => format!("\x1b[{drawn}A\r\x1b[J"),
-        };
-        let (columns, rows) = size.unwrap_or((usize::MAX, usize::MAX));
-        // The cursor has a row of its own, below.
-        let shown = &lines[..lines.len().min(rows.saturating_sub(1).max(1))];
-        for (i, line) in shown.iter().enumerate() {
-            // What a table coloured it has made fit as well.
-            let cut = match line.contains('\x1b') {
-                true => line.clone(),
-                false => line.chars().take(columns).collect(),
-            };
-            let tint = (i == 0).then_some(Tint::Used);
-            text.push_str(&paint.text(tint, &cut));
-            text.push('\n');
-        }
-        (text, shown.len())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_frame_is_drawn_over_the_last_one_and_fits() {
-        let lines = ["arena is in-sync".to_owned(), "rooms".to_owned()];
-        let mut screen = Screen::default();
-        let (first, drawn) = screen.frame(&lines, Some((5, 9)), Paint::off());
-        assert_eq!((first.as_str(), drawn), ("arena\nrooms\n", 2));
-        screen.drawn = drawn;
-        let (second, drawn) = screen.frame(&lines[1..], None, Paint::off());
-        assert_eq!((second.as_str(), drawn), ("\x1b[2A\r\x1b[Jrooms\n", 1));
-        let (low, drawn) = Screen::default().frame(&lines, Some((80, 2)), Paint::off());
-        assert_eq!((low.as_str(), drawn), ("arena is in-sync\n", 1));
-    }
-
-    #[test]
-    fn the_fullest_scheduler_comes_first() {
-        let one = |name: &str, rooms_ready, rooms_occupied| SchedulerSummary {
-            name: name.to_owned(),
-            rooms_ready,
-            rooms_occupied,
-            ..SchedulerSummary::default()
-        };
-        let all = sorted(vec![
-            one("a", 2, 0),
-            one("b", 1, 3),
-            one("c", 0, 0),
-            one("d", 1, 9),
-        ]);
-        let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
-        assert_eq!(names, ["d", "b", "a", "c"]);
-        let text = table(&all);
-        assert!(
-            text.starts_with("4 schedulers; 4 rooms ready, 12 occupied, "),
-            "{text}"
-        );
-    }
+/// What a line says of it; what differs in nothing else is no change to people.
+fn words(status: &SchedulerStatus) -> String {
+    let last = status.last_decision.as_deref();
+    let last = last.map_or(String::new(), |last| format!("; {last}"));
+    format!("{}{last}", schedulers::rooms(status))
 }

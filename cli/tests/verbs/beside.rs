@@ -1,7 +1,7 @@
 //! A `maestro dev` beside the test, on a free port; it ends with the test, and its rooms with it.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -129,6 +129,7 @@ impl Drop for Dev {
 pub(crate) struct Following {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
+    talk: Arc<Mutex<Vec<String>>>,
 }
 
 impl Following {
@@ -139,20 +140,28 @@ impl Following {
 
     /// The same with any command.
     pub(crate) fn of(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let seen = lines.clone();
-        thread::spawn(move || {
-            let lines = stdout.lines().map_while(Result::ok);
-            lines.for_each(|line| seen.lock().unwrap().push(line));
-        });
-        Self { child, lines }
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = gathered(child.stdout.take().unwrap());
+        let talk = gathered(child.stderr.take().unwrap());
+        Self { child, lines, talk }
     }
 
     /// What it printed so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
+    }
+
+    /// Waits until it said something with these words on stderr, for the `nth` time.
+    pub(crate) fn tells(&self, words: &str, nth: usize) {
+        eventually(words, PATIENCE, || {
+            let talk = self.talk.lock().unwrap();
+            let told = talk.iter().filter(|line| line.contains(words)).count();
+            (told >= nth).then_some(())
+        });
     }
 
     /// Its exit code, once it has ended.
@@ -174,6 +183,17 @@ impl Drop for Following {
             eprintln!("it was killed and nobody can tell how it ended");
         }
     }
+}
+
+/// The lines that come, as they come.
+fn gathered(from: impl Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let seen = lines.clone();
+    thread::spawn(move || {
+        let lines = BufReader::new(from).lines().map_while(Result::ok);
+        lines.for_each(|line| seen.lock().unwrap().push(line));
+    });
+    lines
 }
 
 fn write(folder: &TempDir, name: &str, content: impl AsRef<[u8]>) -> String {

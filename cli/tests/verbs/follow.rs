@@ -74,3 +74,28 @@ fn a_rooms_output_is_followed_line_by_line() {
         .count();
     assert_eq!(begins, 1, "no line comes twice: {lines:?}");
 }
+
+#[test]
+fn what_was_just_asked_for_is_waited_for() {
+    let dev = Dev::start(&[]);
+    dev.ok(&["create", &dev.file("arena.yaml", ARENA)]);
+    for rooms in [5_u32, 3, 6, 2, 4, 6] {
+        dev.ok(&["scale", "arena", "-r", &rooms.to_string()]);
+        dev.ok(&["wait", "arena", "--for", "ready"]);
+        let status = dev.json(&["status", "arena"]);
+        let there = status["roomsByState"]["ready"].as_u64().unwrap();
+        assert_eq!(
+            (&status["wanted"], &status["pending"]),
+            (&rooms.into(), &serde_json::json!([]))
+        );
+        assert!(there >= rooms.into(), "{status}");
+    }
+    // The same of a new version: its minimum counts.
+    let more = dev.file("arena.yaml", ARENA.replace("min: 2", "min: 5"));
+    dev.ok(&["scale", "arena", "-r", "2"]);
+    dev.ok(&["wait", "arena", "--for", "ready"]);
+    dev.ok(&["apply", "-f", &more]);
+    dev.ok(&["wait", "arena", "--for", "ready"]);
+    // Some of before may still be on their way out, and are no rooms to count on.
+    assert_eq!(dev.json(&["status", "arena"])["roomsByState"]["ready"], 5);
+}

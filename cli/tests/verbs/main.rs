@@ -10,9 +10,12 @@
 #[path = "../../../host/tests/shared/running.rs"]
 mod running;
 mod beside;
+mod door;
 mod apply;
 mod contexts;
+mod events;
 mod follow;
+mod mistakes;
 mod pictures;
 mod terminals;
 
@@ -376,14 +379,15 @@ fn what_answers_and_is_no_maestro_is_told_as_that() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
-    let mut child = Command::new(CLI)
-        .args(["completions", "bash"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let ended = child.wait_with_output().unwrap();
-    assert!(ended.status.success(), "{ended:?}");
-    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+    for (arguments, code) in [(["completions", "bash"], 0), (["status", "arena"], 4)] {
+        let mut child = Command::new(CLI)
+            .args(arguments)
+            .env("MAESTRO_URL", "http://127.0.0.1:1")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop((child.stdout.take(), child.stderr.take()));
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{arguments:?}");
+    }
 }

@@ -6,21 +6,30 @@ use super::ARENA;
 use super::beside::{CLI, Dev, PATIENCE, ended, eventually, run};
 
 #[test]
-fn decisions_are_drawn() {
+fn the_window_is_drawn_with_its_decisions() {
     let dev = Dev::start(&[]);
     dev.ok(&["create", &dev.file("arena.yaml", ARENA)]);
     dev.ok(&["wait", "arena", "--for", "ready"]);
     dev.ok(&["scale", "arena", "-r", "5"]);
-    let points = eventually("a decision with five rooms", PATIENCE, || {
-        let points = dev.json(&["explain", "arena", "--plot"]);
-        (points.as_array()?.last()?["ready"] == 5).then_some(points)
+    let picture = eventually("a sample with five rooms", PATIENCE, || {
+        let picture = dev.json(&["explain", "arena", "--plot"]);
+        (picture["points"].as_array()?.last()?["ready"] == 5).then_some(picture)
     });
-    assert_eq!(points.as_array().unwrap().last().unwrap()["wanted"], 5);
+    assert_eq!(picture["points"].as_array().unwrap().last().unwrap()["wanted"], 5);
+    let last = picture["decisions"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["from"], &last["to"]), (&2.into(), &5.into()));
+    // Rooms come up one by one, and the window saw each of them.
+    let window = dev.json(&["explain", "arena", "--plot"]);
+    assert!(window["points"].as_array().unwrap().len() >= 3, "{window}");
+    assert!(dev.ok(&["explain", "arena", "--plot"]).contains('▲'));
     let drawn = dev.ok(&["explain", "arena", "--plot", "-n", "50"]);
     let lines: Vec<&str> = drawn.lines().collect();
     assert_eq!(lines.len(), 1 + 12 + 3, "{drawn}");
     assert!(lines[1].starts_with("    5 │"), "{drawn}");
-    assert!(lines[15].contains("█ occupied  ░ ready  ▁ wanted"), "{drawn}");
+    assert!(
+        lines[15].contains("█ occupied  ░ ready  ▁ wanted  ▲▼ decisions"),
+        "{drawn}"
+    );
     assert!(!drawn.contains('\x1b'), "no colours in a file");
 
     let file = dev.file("arena.svg", "");
@@ -30,7 +39,9 @@ fn decisions_are_drawn() {
     );
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(
-        text.starts_with("<svg ") && text.contains("<title>Rooms of arena</title>"),
+        text.starts_with("<svg ")
+            && text.contains("<title>Rooms of arena</title>")
+            && text.contains("</title><path"),
         "{text}"
     );
     assert!(dev.ok(&["export", "arena", "--svg", "-"]).starts_with("<svg "));
@@ -82,6 +93,8 @@ fn a_shell_is_offered_the_names_there_are() {
     assert_eq!(offered(dev.url(), "maestro-cli -o json status a"), ["arena"]);
     assert_eq!(offered(dev.url(), "maestro-cli delete arena "), ["idle"]);
     assert_eq!(offered(dev.url(), "maestro-cli logs ar"), rooms);
+    assert_eq!(offered(dev.url(), "maestro-cli events "), ["arena", "idle"]);
+    assert_eq!(offered(dev.url(), "maestro-cli events -f --room ar"), rooms);
     assert_eq!(offered(dev.url(), "maestro-cli policy get me"), ["memory"]);
     assert_eq!(offered(dev.url(), "maestro-cli comp"), ["completions"]);
     assert_eq!(offered(dev.url(), "maestro-cli explain --pl"), ["--plot"]);

@@ -65,6 +65,8 @@ fn a_terminal_gets_colours_that_fit_and_is_asked() {
     top.says("A\r\x1b[J\x1b[36m2 schedulers; 2 rooms ready, 0 occupied");
     let watch = Following::of(&mut terminal(&dev, "maestro-cli watch arena"));
     watch.says("A\r\x1b[J\x1b[36marena v1.0 of the game test, in-sync\x1b[0m");
+    watch.says("\x1b[32m░\x1b[0m ready");
+    watch.says("\x1b[33m▲▼\x1b[0m decisions");
     drop((top, watch));
 
     let (asked, code) = on_terminal(&dev, "maestro-cli delete arena", "n\n", &[]);

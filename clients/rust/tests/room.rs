@@ -1,6 +1,9 @@
 //! A room against a small HTTP server on loopback that answers as Maestro does.
 #![expect(clippy::unwrap_used, reason = "a test stops where it can't go on")]
 
+#[path = "../../../host/tests/shared/eventually.rs"]
+mod eventually;
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,18 +13,7 @@ use std::time::{Duration, Instant};
 use maestro_client::{Identity, Options, Room, Status};
 use serde_json::{Value, json};
 
-const DEADLINE: Duration = Duration::from_secs(20);
-
-fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        assert!(begun.elapsed() < DEADLINE, "never came: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
+use eventually::{PATIENCE, eventually};
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
@@ -102,7 +94,7 @@ impl Maestro {
 
     /// Waits for a report that is as `is_so` says.
     fn hears(&self, what: &str, is_so: impl Fn(&Call) -> bool) -> Call {
-        eventually(what, || self.calls().into_iter().find(&is_so))
+        eventually(what, PATIENCE, || self.calls().into_iter().find(&is_so))
     }
 }
 
@@ -216,7 +208,7 @@ fn a_change_does_not_wait_for_the_next_ping() {
             "occupied" => room.occupied(),
             _ => room.terminating(),
         }
-        assert!(room.flush(DEADLINE));
+        assert!(room.flush(PATIENCE));
     }
     assert_eq!(maestro.words(), ["ready", "occupied", "ready", "terminating"]);
     room.occupied();
@@ -234,9 +226,9 @@ fn metadata_and_matches_are_told_and_not_repeated() {
     room.ready();
     room.set_metadata(json!({"mode": "ranked"}).as_object().unwrap().clone());
     room.set_matches(2, 8);
-    assert!(room.flush(DEADLINE));
+    assert!(room.flush(PATIENCE));
     room.occupied();
-    assert!(room.flush(DEADLINE));
+    assert!(room.flush(PATIENCE));
     let calls = maestro.calls();
     assert!(
         calls
@@ -262,8 +254,8 @@ fn a_drain_is_heard_and_left_in_order() {
     let handle = room.clone();
     room.on_drain(move || tx.send(handle.is_draining()).unwrap());
     maestro.answer(200, json!({"success": true, "draining": true}));
-    assert!(rx.recv_timeout(DEADLINE).unwrap());
-    assert!(room.wait_should_leave(DEADLINE) && !room.shutdown_requested());
+    assert!(rx.recv_timeout(PATIENCE).unwrap());
+    assert!(room.wait_should_leave(PATIENCE) && !room.shutdown_requested());
     room.leave();
     let words = maestro.words();
     assert_eq!(words[words.len() - 2..], ["terminating", "terminated"]);
@@ -274,7 +266,7 @@ fn a_drain_is_heard_and_left_in_order() {
     let said = maestro.calls().len();
     let again = silent_room(&maestro);
     again.ready();
-    assert!(again.flush(DEADLINE));
+    assert!(again.flush(PATIENCE));
     assert_eq!(
         maestro.calls().len(),
         said + 1,
@@ -288,7 +280,7 @@ fn a_report_is_tried_again_until_it_is_taken() {
     maestro.cut.store(2, Ordering::SeqCst);
     let room = silent_room(&maestro);
     room.ready();
-    assert!(room.flush(DEADLINE));
+    assert!(room.flush(PATIENCE));
     assert_eq!(maestro.words(), ["ready"]);
     assert_eq!(room.last_error(), None);
 }
@@ -340,7 +332,7 @@ fn a_maestro_that_does_not_answer_holds_nobody_up() {
     let room = Room::connect_as(identity(listener.local_addr().unwrap()), options).unwrap();
     room.ready();
     room.leave();
-    assert!(begun.elapsed() < DEADLINE / 2, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
 }
 
 #[test]

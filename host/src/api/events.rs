@@ -4,6 +4,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use maestro_core::names::{RoomId, SchedulerName};
 use maestro_wire::http::{EventBody, Events};
 use maestro_wire::view::rfc3339;
 use serde::Deserialize;
@@ -58,13 +59,37 @@ pub(super) async fn list(
     Query(which): Query<Which>,
 ) -> Result<Response, Problem> {
     let entry = api.scheduler(&scheduler).await?;
-    let name = &entry.scheduler.name;
-    let Between { since, until } = between(which.since.as_deref(), which.until.as_deref())?;
     let room = which.room.as_deref().map(|room| room_id(&entry, room));
+    let room = room.transpose()?;
+    page(&api, Some(&entry.scheduler.name), room, &which).await
+}
+
+/// A page of the events of all schedulers, of those that are gone too.
+#[utoipa::path(
+    get,
+    path = "/events",
+    tag = "history",
+    operation_id = "events_all",
+    params(Which),
+    responses((status = 200, body = Events, description = "Done"))
+)]
+pub(super) async fn all(State(api): State<Api>, Query(which): Query<Which>) -> Result<Response, Problem> {
+    let room = which.room.as_deref().map(RoomId::parse).transpose();
+    let room = room.map_err(|reason| invalid(format!("`room` is no name of a room: {reason}")))?;
+    page(&api, None, room, &which).await
+}
+
+async fn page(
+    api: &Api,
+    name: Option<&SchedulerName>,
+    room: Option<RoomId>,
+    which: &Which,
+) -> Result<Response, Problem> {
+    let Between { since, until } = between(which.since.as_deref(), which.until.as_deref())?;
     let mut part = Part {
         since,
         until,
-        room: room.transpose()?,
+        room,
         kind: which.kind.as_deref().map(parse_kind).transpose()?,
         ..Part::default()
     };
@@ -77,7 +102,7 @@ pub(super) async fn list(
         let page = number("page", Some(page), 1, PAGES)?;
         part.skipped = ((page - 1) * COUNTED) as u64;
         let rows = api.store.events(name, &part, COUNTED as u64).await?;
-        let bodies: Vec<EventBody> = rows.into_iter().map(|(_, event)| body(event)).collect();
+        let bodies: Vec<EventBody> = rows.into_iter().map(body).collect();
         return Ok(Json(bodies).into_response());
     }
     let limit = number("limit", which.limit.as_deref(), 30, 200)?;
@@ -90,7 +115,7 @@ pub(super) async fn list(
     let last = rows.last().map(|(id, _)| *id).filter(|_| !is_last);
     Ok(Json(Events {
         next: last.map(|id| List::Events.cursor(id)),
-        events: rows.into_iter().map(|(_, event)| body(event)).collect(),
+        events: rows.into_iter().map(body).collect(),
     })
     .into_response())
 }
@@ -100,8 +125,9 @@ fn parse_kind(text: &str) -> Result<Kind, Problem> {
     found.ok_or_else(|| one_of("kind", text, &Kind::ALL.map(Kind::as_str)))
 }
 
-fn body(event: Event) -> EventBody {
+fn body((id, event): (u64, Event)) -> EventBody {
     EventBody {
+        id: List::Events.cursor(id),
         name: event.name,
         scheduler_name: event.scheduler.to_string(),
         created_at: rfc3339(event.at),

@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use maestro_core::decision::Counts;
+use maestro_core::decision::{Counts, Decision};
 use maestro_core::explain;
 use maestro_core::names::{SchedulerName, Version};
 use maestro_core::room::Status;
@@ -86,14 +86,16 @@ pub(super) async fn status(
         })
         .into_response());
     }
-    let look = look(&api, &entry).await?;
-    let summary = summary(&look);
+    // Both before the look: what is carried out in between is then in what is looked at.
+    let asked = change::asked_before(&api, &entry.scheduler.name).await?;
     let newest = api.store.decisions(&entry.scheduler.name, None, 1).await?;
     let decision = newest
         .first()
         .map(decisions::decode)
         .transpose()?
         .map(|record| record.decision);
+    let look = look(&api, &entry).await?;
+    let summary = summary(&look);
     let mut by_state: BTreeMap<String, u32> = BTreeMap::new();
     for room in &look.rooms {
         *by_state.entry(room.state().to_owned()).or_default() += 1;
@@ -111,6 +113,7 @@ pub(super) async fn status(
         name: summary.name,
         version: summary.version,
         wanted: summary.wanted,
+        pending: pending(&entry, asked, decision.as_ref()),
         min: entry.scheduler.autoscaling.min,
         max: entry.scheduler.autoscaling.max,
         rooms_by_state: by_state,
@@ -119,6 +122,15 @@ pub(super) async fn status(
         waits: decision.map(|decision| decision.waits).unwrap_or_default(),
     };
     Ok(Json(body).into_response())
+}
+
+/// What the loop has not taken up yet: a number asked for by hand, and a version that no decision was made on.
+fn pending(entry: &Entry, asked: Option<u32>, newest: Option<&Decision>) -> Vec<String> {
+    let version = entry.stored.active.version;
+    let is_new = newest.is_some_and(|newest| newest.version != version);
+    let asked = asked.map(|wanted| format!("{wanted} rooms were asked for by hand"));
+    let update = is_new.then(|| format!("version {version} is not taken up yet"));
+    asked.into_iter().chain(update).collect()
 }
 
 fn summary(look: &Look<'_>) -> SchedulerSummary {

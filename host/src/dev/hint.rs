@@ -1,4 +1,5 @@
-//! Tells once a scheduler, when one of its rooms runs and says nothing, with which request it would report ready.
+//! Tells what somebody new to it would not guess, once a scheduler: that one of its rooms runs and says nothing, and with
+//! which request it would report ready; that its document names a program and another one runs.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -6,6 +7,7 @@ use std::time::Duration;
 
 use maestro_core::names::{RoomId, SchedulerName};
 use maestro_core::room::{Phase, Room, Stage};
+use maestro_core::scheduler::Scheduler;
 use maestro_core::time::{Span, Timestamp};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -18,18 +20,31 @@ const QUIET: Span = Span::from_secs(10);
 /// Time between two looks.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// What runs in rooms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Played {
+    /// The bundled example, because nothing was asked for.
+    Example,
+    /// What was asked for.
+    Asked,
+}
+
 /// Whom it was told about.
 pub(super) struct Hint {
     url: String,
+    played: Played,
     told: BTreeSet<SchedulerName>,
+    told_of_program: BTreeSet<SchedulerName>,
 }
 
 impl Hint {
     /// For rooms that report to this URL.
-    pub(super) fn new(url: String) -> Self {
+    pub(super) fn new(url: String, played: Played) -> Self {
         Self {
             url,
+            played,
             told: BTreeSet::new(),
+            told_of_program: BTreeSet::new(),
         }
     }
 
@@ -49,12 +64,35 @@ impl Hint {
     async fn look(&mut self, api: &Api) {
         // A store or a registry that is away for a moment hints at nothing.
         for stored in api.store.schedulers().await.unwrap_or_default() {
+            if let Some(hint) = api
+                .known
+                .get(&stored.name)
+                .and_then(|entry| self.program(&entry.scheduler))
+            {
+                tracing::info!("{hint}");
+            }
             let rooms = api.registry.rooms(&stored.name).await.unwrap_or_default();
             if let Some(hint) = self.hint(&stored.name, &rooms, (api.wall)()) {
                 // Without fields, so that the request is the line's end and can be copied.
                 tracing::warn!("{hint}");
             }
         }
+    }
+
+    /// That a document's own program is not what runs.
+    fn program(&mut self, scheduler: &Scheduler) -> Option<String> {
+        let has_program = scheduler
+            .template
+            .containers
+            .iter()
+            .any(|one| !one.cmd.is_empty());
+        let is_news = self.played == Played::Example
+            && has_program
+            && self.told_of_program.insert(scheduler.name.clone());
+        is_news.then(|| {
+            let name = &scheduler.name;
+            format!("{name}: its rooms are the example room; --room cmd runs its document's own `cmd`")
+        })
     }
 
     fn hint(&mut self, name: &SchedulerName, rooms: &[Room], now: Timestamp) -> Option<String> {
@@ -91,6 +129,7 @@ mod tests {
     use maestro_core::names::Version;
     use maestro_core::report::{Accepted, Reported};
     use maestro_core::room::Creation;
+    use maestro_wire::document;
 
     fn running(name: &SchedulerName, number: u32, since: Timestamp) -> Room {
         let id = RoomId::new(name, number);
@@ -106,7 +145,7 @@ mod tests {
         let start = Timestamp::from_ms(1_000_000);
         let after = |secs| start + Span::from_secs(secs);
         let rooms = [running(&arena, 1, start), running(&arena, 2, start)];
-        let mut hint = Hint::new("http://127.0.0.1:8080".to_owned());
+        let mut hint = Hint::new("http://127.0.0.1:8080".to_owned(), Played::Asked);
         assert_eq!(hint.hint(&arena, &rooms, after(9)), None, "it may be loading");
         let told = hint.hint(&arena, &rooms, after(10)).unwrap();
         let request = "curl -X PUT http://127.0.0.1:8080/scheduler/arena/rooms/arena-00000001/status \
@@ -135,7 +174,25 @@ mod tests {
         pending.phase = Phase::Pending {
             reason: String::new(),
         };
-        let mut hint = Hint::new("http://127.0.0.1:8080".to_owned());
+        let mut hint = Hint::new("http://127.0.0.1:8080".to_owned(), Played::Asked);
         assert_eq!(hint.hint(&arena, &[reported, pending], now), None);
+    }
+
+    #[test]
+    fn a_program_that_is_not_run_is_told_of_once() {
+        let read = |cmd: &str| {
+            let text = format!("name: arena\ngame: test\nimage: none\nautoscaling: {{min: 0}}\n{cmd}");
+            document::read(&text).unwrap().remove(0).scheduler
+        };
+        let (with, without) = (read("cmd: [./server]\n"), read(""));
+        let mut hint = Hint::new(String::new(), Played::Example);
+        assert_eq!(hint.program(&without), None);
+        let told = hint.program(&with).unwrap();
+        assert!(
+            told.starts_with("arena: ") && told.contains("--room cmd"),
+            "{told}"
+        );
+        assert_eq!(hint.program(&with), None);
+        assert_eq!(Hint::new(String::new(), Played::Asked).program(&with), None);
     }
 }

@@ -85,18 +85,20 @@ impl Store {
         transaction.commit().await.map_err(failed(WHAT))
     }
 
-    /// A scheduler's events with their places, newest first.
+    /// A scheduler's events with their places, newest first; those of all schedulers without one.
     pub async fn events(
         &self,
-        name: &SchedulerName,
+        name: Option<&SchedulerName>,
         part: &Part,
         limit: u64,
     ) -> Result<Vec<(u64, Event)>, Error> {
         let mut rows = event::Entity::find()
-            .filter(event::Column::Scheduler.eq(name.as_str()))
             .filter(event::Column::Id.lt(part.before.map_or(i64::MAX, column)))
             .filter(event::Column::At.gte(part.since.map_or(i64::MIN, Timestamp::ms)))
             .filter(event::Column::At.lte(part.until.map_or(i64::MAX, Timestamp::ms)));
+        if let Some(name) = name {
+            rows = rows.filter(event::Column::Scheduler.eq(name.as_str()));
+        }
         if let Some(room) = &part.room {
             rows = rows.filter(event::Column::Room.eq(room.as_str()));
         }

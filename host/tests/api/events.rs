@@ -1,7 +1,7 @@
 //! Events through the API.
 
 use maestro::store::journal::Budget;
-use maestro_core::names::RoomId;
+use maestro_core::names::{RoomId, SchedulerName};
 use maestro_core::time::{Span, Timestamp};
 use serde_json::{Value, json};
 
@@ -30,7 +30,10 @@ async fn rooms_tell_of_themselves_and_of_their_players() {
     host.send(tell(&room, "playerevent", "playerLeft")).await.ok();
     let list = host.get("/scheduler/pong/events").await;
     assert_eq!(names(&list["events"]), ["playerLeft", "goal", "schedulerCreated"]);
+    let id = list["events"][0]["id"].clone();
+    assert!(id.is_string() && id != list["events"][1]["id"], "{list}");
     let expected = json!({
+        "id": id,
         "name": "playerLeft",
         "schedulerName": "pong",
         "createdAt": "2023-11-14T22:13:25.000Z",
@@ -126,6 +129,42 @@ async fn events_come_in_pages_by_cursor_and_in_the_older_counted_ones() {
         let page = host.get(&format!("/scheduler/pong/events?{query}")).await;
         assert_eq!(names(&page["events"]), expected, "{query}");
     }
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn events_of_all_schedulers_are_one_list_that_outlives_them() {
+    let host = Host::with_pong().await;
+    let arena = PONG.replace("name: pong", "name: arena");
+    host.send(request("POST /scheduler").body(arena)).await.ok();
+    let room = host.room(0xa).await;
+    host.send(tell(&room, "roomevent", "goal")).await.ok();
+    let now = Timestamp::from_ms(START);
+    let arena = SchedulerName::parse("arena").unwrap();
+    host.send(request("DELETE /scheduler/arena")).await.ok();
+    host.api.store.remove_scheduler(&arena, now).await.unwrap();
+    let list = host.get("/events").await;
+    let told: Vec<(&str, &str)> = list["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| {
+            let text = |key: &str| event[key].as_str().unwrap();
+            (text("schedulerName"), text("name"))
+        })
+        .collect();
+    let expected = [
+        ("arena", "schedulerRemoved"),
+        ("arena", "schedulerDeleted"),
+        ("pong", "goal"),
+        ("arena", "schedulerCreated"),
+        ("pong", "schedulerCreated"),
+    ];
+    assert_eq!(told, expected);
+    let of_room = host.get(&format!("/events?room={room}&limit=9")).await;
+    assert_eq!(names(&of_room["events"]), ["goal"]);
+    let wrong = host.send(request("GET /events?room=pong")).await;
+    assert_eq!(wrong.status, 400, "{wrong:?}");
     host.stop().await;
 }
 

@@ -9,6 +9,8 @@
 )]
 #![allow(unreachable_pub, reason = "modules of a test are seen by nobody else")]
 
+#[path = "../shared/eventually_async.rs"]
+mod eventually;
 mod harness;
 mod client;
 mod rooms;

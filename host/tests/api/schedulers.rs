@@ -1,11 +1,14 @@
 //! Schedulers through the API.
 
-use maestro::store::operations::Input;
+use maestro::store::operations::{Input, State, Step};
 use maestro::store::schedulers::ManagedBy;
-use maestro_core::time::Span;
+use maestro_core::decision::Decision;
+use maestro_core::names::Version;
+use maestro_core::time::{Span, Timestamp};
 use serde_json::{Value, json};
 
 use super::client::request;
+use super::decisions::{decision, write};
 use super::harness::{Host, PONG, START, pong};
 
 #[tokio::test]
@@ -178,6 +181,38 @@ async fn two_scales_by_some_before_the_loop_comes_round_add_up() {
     assert_eq!(scale(&host, json!({ "scaleup": 2 })).await["wanted"], 6);
     assert_eq!(scale(&host, json!({ "scaleup": 3 })).await["wanted"], 9);
     assert_eq!(scale(&host, json!({ "scaledown": 4 })).await["wanted"], 5);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_loop_has_not_taken_up_yet_is_pending() {
+    let host = Host::with_pong().await;
+    let pending = async || host.get("/scheduler/pong").await["pending"].clone();
+    assert_eq!(pending().await, json!([]));
+    host.wanted(4).await;
+    scale(&host, json!({ "replicas": 8 })).await;
+    assert_eq!(pending().await, json!(["8 rooms were asked for by hand"]));
+    let open = host.api.store.open_operations(&pong()).await.unwrap();
+    let done = Step {
+        state: State::Finished,
+        progress: 10_000,
+        description: String::new(),
+        error: None,
+    };
+    let now = Timestamp::from_ms(START);
+    let operation = open.last().unwrap().id;
+    host.api.store.advance(operation, &done, now).await.unwrap();
+    assert_eq!(pending().await, json!([]));
+
+    write(&host, &[decision(1)]).await;
+    put(&host, &PONG.replace("max: 10", "max: 20")).await;
+    assert_eq!(pending().await, json!(["version v1.1 is not taken up yet"]));
+    let decided = Decision {
+        version: Version::parse("v1.1").unwrap(),
+        ..decision(2)
+    };
+    write(&host, &[decided]).await;
+    assert_eq!(pending().await, json!([]));
     host.stop().await;
 }
 

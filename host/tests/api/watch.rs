@@ -8,20 +8,13 @@ use serde_json::json;
 
 use super::client::{Open, request};
 use super::decisions::{decision, write};
+use super::eventually::{PATIENCE, eventually};
 use super::harness::{Host, START, pong};
 
 async fn watch(host: &Host) -> Open {
     let watch = request("GET /scheduler/pong/watch").open(host.address).await;
     assert_eq!(watch.status, 200);
     watch
-}
-
-async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !check().await {
-        assert!(Instant::now() < deadline, "{what}: not within 30 s");
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]
@@ -120,8 +113,8 @@ async fn there_are_so_many_places_and_each_is_given_back() {
     }
     drop(open);
     let again = request("GET /scheduler/pong/watch");
-    eventually("a place is given back", async || {
-        again.open(host.address).await.status == 200
+    eventually("a place is given back", PATIENCE, async || {
+        (again.open(host.address).await.status == 200).then_some(())
     })
     .await;
     host.stop().await;

@@ -3,29 +3,18 @@
 //! The tests of the service and those of the command line both include this file, because neither package may depend
 //! on the other; what only one of them needs stands in its own harness.
 
+#[path = "eventually.rs"]
+mod eventually;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long anything may take here. Generous, because two cores may be shared with a compiler.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Looks until `check` gives something, for at most `deadline`; fails with `what` was waited for.
-pub(crate) fn eventually<T>(what: &str, deadline: Duration, mut check: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + deadline;
-    loop {
-        if let Some(found) = check() {
-            return found;
-        }
-        assert!(Instant::now() < end, "waited {deadline:?} in vain: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
+pub(crate) use self::eventually::{PATIENCE, eventually};
 
 /// A running `maestro dev`; killed when dropped.
 pub(crate) struct Running {

@@ -137,7 +137,10 @@ fn the_tour_of_the_readme_works_word_for_word() {
             .replace("cargo run --release --bin maestro -- ", "maestro ");
         if let Some(alias) = typed.command.strip_prefix("alias ") {
             let (name, means) = alias.split_once('=').unwrap();
-            assert_eq!(means, format!("'cargo run --release -q --bin {name} --'"));
+            assert_eq!(
+                means,
+                format!("\"cargo run --release -q --manifest-path $PWD/Cargo.toml --bin {name} --\"")
+            );
         } else if typed.command.starts_with("maestro dev") && !typed.command.contains(" init ") {
             if let Some((mut before, _)) = running.take() {
                 before.press(b'q');

@@ -226,6 +226,9 @@ pub struct SchedulerStatus {
     /// The number that the loop brings the rooms to.
     #[serde(default)]
     pub wanted: u32,
+    /// What was asked for and the loop has not taken up yet, so that `wanted` does not know of it; a sentence each.
+    #[serde(default)]
+    pub pending: Vec<String>,
     /// Least rooms.
     #[serde(default)]
     pub min: u32,
@@ -303,6 +306,9 @@ pub struct Events {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EventBody {
+    /// Tells it from every other event of this Maestro; read nothing in it.
+    #[serde(default)]
+    pub id: String,
     /// What it is called.
     pub name: String,
     /// Of which scheduler.

@@ -176,7 +176,7 @@ pub(in crate::api) async fn scale(
 }
 
 /// What the newest request to scale comes to that the loop has not carried out yet: the next one adds to it.
-async fn asked_before(api: &Api, name: &SchedulerName) -> Result<Option<u32>, Problem> {
+pub(super) async fn asked_before(api: &Api, name: &SchedulerName) -> Result<Option<u32>, Problem> {
     let open = api.store.open_operations(name).await?;
     Ok(open.iter().rev().find_map(|operation| match operation.input {
         Input::Scale { wanted } => Some(wanted),
