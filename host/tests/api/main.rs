@@ -11,6 +11,7 @@
 
 mod harness;
 mod client;
+mod connections;
 mod rooms;
 mod schedulers;
 mod decisions;
