@@ -1,4 +1,4 @@
-//! macOS: no `/proc`, and no signal at a parent's death. Compiled by `deploy/testbed`'s check; not run by us.
+//! macOS: no `/proc`, and no signal at a parent's death. Checked by a compiler, and never run by us.
 //!
 //! What differs for users, and why that is bearable:
 //! - A room that shall end with Maestro is ended by the guard (`cluster/local/guard.rs`) a moment later rather than by
