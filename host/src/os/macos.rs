@@ -50,8 +50,8 @@ pub(crate) fn look(pid: i32) -> io::Result<Look> {
 /// The boot that pids and start times are of.
 pub(crate) fn boot() -> String {
     static BOOT: OnceLock<String> = OnceLock::new();
-    BOOT.get_or_init(|| session_uuid().unwrap_or_else(|| System::boot_time().to_string()))
-        .clone()
+    let began = || System::boot_time().map_or_else(|_| String::new(), |at| at.to_string());
+    BOOT.get_or_init(|| session_uuid().unwrap_or_else(began)).clone()
 }
 
 /// Does nothing: the guard does it, see above.
