@@ -55,10 +55,6 @@ pub(crate) fn boot() -> String {
 }
 
 /// Does nothing: the guard does it, see above.
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "the same form as where the kernel may refuse it"
-)]
 pub(crate) fn die_with_parent() -> io::Result<()> {
     Ok(())
 }
