@@ -12,12 +12,13 @@ use axum::routing::put;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Bytes;
-use maestro::api::{Api, Key, router};
+use maestro::api::{Api, Heads, Key, router};
 use maestro::catalog::Catalog;
 use maestro::cluster::local::{self, Local, Program};
 use maestro::registry::clock;
 use maestro::registry::{Memory, Registry};
 use maestro::store::Store;
+use maestro::tasks::{Kind, Tasks};
 use maestro_core::names::{RoomId, SchedulerName, Version};
 use maestro_core::time::Span;
 use tokio::net::TcpListener;
@@ -82,7 +83,11 @@ fn request(number: u64) -> Request<Full<Bytes>> {
 async fn serve(app: Router) -> Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    tokio::spawn(async { axum::serve(listener, app).await });
+    let tasks = Tasks::new();
+    tasks.spawn(
+        Kind::Api,
+        maestro::api::serve(listener, app, Heads::default(), tasks.clone()),
+    );
     Ok(address)
 }
 

@@ -17,6 +17,7 @@ mod policies;
 mod problem;
 mod rooms;
 mod schedulers;
+mod serve;
 mod watch;
 mod window;
 
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{FromRef, Request};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -43,6 +44,7 @@ use crate::store::Store;
 
 pub use auth::Key;
 use problem::{Problem, guarded};
+pub use serve::{Heads, serve};
 
 /// The longest that most requests may take.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -75,6 +77,13 @@ pub struct Api {
     pub limits: Arc<limit::Limits>,
     /// Who watches schedulers.
     pub watchers: Arc<watch::Watchers>,
+}
+
+/// Routes share one; those that are not asked all the time take a copy.
+impl FromRef<Arc<Self>> for Api {
+    fn from_ref(shared: &Arc<Self>) -> Self {
+        Self::clone(shared)
+    }
 }
 
 impl Api {
@@ -144,10 +153,10 @@ pub fn router(api: Api) -> Router {
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(middleware::from_fn(with_version))
-        .with_state(api)
+        .with_state(Arc::new(api))
 }
 
-fn schedulers_routes() -> OpenApiRouter<Api> {
+fn schedulers_routes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(schedulers::list, schedulers::change::create))
         .routes(routes!(
@@ -167,7 +176,7 @@ fn schedulers_routes() -> OpenApiRouter<Api> {
         .routes(routes!(watch::stream))
 }
 
-fn rooms_routes() -> OpenApiRouter<Api> {
+fn rooms_routes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(rooms::names))
         .routes(routes!(rooms::by_status))
@@ -181,18 +190,21 @@ fn rooms_routes() -> OpenApiRouter<Api> {
 }
 
 /// A route whose answers have tags.
-fn read(route: UtoipaMethodRouter<Api>) -> UtoipaMethodRouter<Api> {
+fn read(route: UtoipaMethodRouter<Arc<Api>>) -> UtoipaMethodRouter<Arc<Api>> {
     route.map(|route| route.route_layer(middleware::from_fn(etag::tagged)))
 }
 
 /// The older system's header, and the one that its documentation promised.
+static VERSION_NAMES: [HeaderName; 2] = [
+    HeaderName::from_static("x-version"),
+    HeaderName::from_static("x-maestro-version"),
+];
+
 async fn with_version(request: Request, next: Next) -> Response {
     const VERSION: HeaderValue = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
     let mut response = next.run(request).await;
-    for name in ["x-version", "x-maestro-version"] {
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static(name), VERSION);
+    for name in &VERSION_NAMES {
+        response.headers_mut().insert(name, VERSION);
     }
     response
 }

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, Api, Key};
+use crate::api::{self, Api, Heads, Key};
 use crate::catalog::Catalog;
 use crate::cluster::Cluster;
 use crate::cluster::local::{self, Ending, Local, Program};
@@ -150,17 +150,13 @@ impl App {
     pub fn serve(&self, listener: TcpListener) {
         let stop = self.serving.stop_token();
         let router = api::router(self.api.clone());
-        self.serving.spawn(
-            Kind::Heartbeat,
-            heartbeat(Arc::clone(&self.registry), stop.clone()),
-        );
-        let watchers = Arc::clone(&self.api.watchers);
+        self.serving
+            .spawn(Kind::Heartbeat, heartbeat(Arc::clone(&self.registry), stop));
+        let (watchers, tasks) = (Arc::clone(&self.api.watchers), self.serving.clone());
         self.serving.spawn(Kind::Api, async move {
-            let end = async move {
-                stop.cancelled().await;
-                watchers.end();
-            };
-            axum::serve(listener, router).with_graceful_shutdown(end).await
+            let ended = api::serve(listener, router, Heads::default(), tasks).await;
+            watchers.end();
+            ended
         });
     }
 

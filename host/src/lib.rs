@@ -19,4 +19,5 @@ pub mod wrap;
 pub mod store;
 pub mod tasks;
 pub mod config;
+mod os;
 pub mod telemetry;

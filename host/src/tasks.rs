@@ -19,6 +19,8 @@ use tokio_util::task::TaskTracker;
 pub enum Kind {
     /// Serves the HTTP API.
     Api,
+    /// Serves one client of the API.
+    Connection,
     /// Tells the registry each second that an API hears rooms.
     Heartbeat,
     /// Keeps one loop a scheduler.
@@ -43,6 +45,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Api => f.write_str("api"),
+            Self::Connection => f.write_str("connection"),
             Self::Heartbeat => f.write_str("heartbeat"),
             Self::Supervisor => f.write_str("supervisor"),
             Self::Loop(scheduler) => write!(f, "loop of {scheduler}"),
@@ -69,9 +72,13 @@ impl Kind {
     fn on_failure(&self) -> OnFailure {
         match self {
             Self::Api | Self::Heartbeat | Self::Supervisor | Self::Journal => OnFailure::StopAll,
-            Self::Loop(_) | Self::Loading(_) | Self::Matchmaker | Self::Files | Self::Hint | Self::Screen => {
-                OnFailure::LogOnly
-            }
+            Self::Connection
+            | Self::Loop(_)
+            | Self::Loading(_)
+            | Self::Matchmaker
+            | Self::Files
+            | Self::Hint
+            | Self::Screen => OnFailure::LogOnly,
         }
     }
 }

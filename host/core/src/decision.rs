@@ -28,22 +28,59 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// The names of [`Counts::columns`].
+    pub const COLUMNS: [&str; 7] = [
+        "starting",
+        "ready",
+        "allocated",
+        "occupied",
+        "draining",
+        "stopping",
+        "silent",
+    ];
+
     /// Counts rooms by the place that each one has.
     pub fn of<'r>(rooms: impl IntoIterator<Item = &'r Room>, watch: &Watch) -> Self {
         let mut counts = Self::default();
         for room in rooms {
-            match watch.place(room) {
-                Place::Starting => counts.starting += 1,
-                Place::Ready => counts.ready += 1,
-                Place::Allocated => counts.allocated += 1,
-                Place::Occupied => counts.occupied += 1,
-                Place::Draining => counts.draining += 1,
-                Place::Stopping => counts.stopping += 1,
-                Place::Silent => counts.silent += 1,
-                Place::Gone => {}
+            if let Some(count) = counts.count_mut(watch.place(room)) {
+                *count += 1;
             }
         }
         counts
+    }
+
+    /// The count that rooms in this place are in; rooms that are gone are in none.
+    pub fn count_mut(&mut self, place: Place) -> Option<&mut u32> {
+        match place {
+            Place::Starting => Some(&mut self.starting),
+            Place::Ready => Some(&mut self.ready),
+            Place::Allocated => Some(&mut self.allocated),
+            Place::Occupied => Some(&mut self.occupied),
+            Place::Draining => Some(&mut self.draining),
+            Place::Stopping => Some(&mut self.stopping),
+            Place::Silent => Some(&mut self.silent),
+            Place::Gone => None,
+        }
+    }
+
+    /// All counts. Records are stored and tables written in this order: a further count comes last.
+    pub fn columns(mut self) -> [u32; Self::COLUMNS.len()] {
+        self.columns_mut().map(|count| *count)
+    }
+
+    /// All counts in the order of [`Counts::columns`], to be changed.
+    pub fn columns_mut(&mut self) -> [&mut u32; Self::COLUMNS.len()] {
+        let Self {
+            starting,
+            ready,
+            allocated,
+            occupied,
+            draining,
+            stopping,
+            silent,
+        } = self;
+        [starting, ready, allocated, occupied, draining, stopping, silent]
     }
 
     /// A = starting + ready + allocated + occupied: what the plan brings to `wanted`.

@@ -1,12 +1,13 @@
 //! Compiled code on disk, so that a policy is compiled once and not at every start.
 //!
-//! An entry's name is the component's sha256 and the engine's fingerprint. Its first 32 bytes are a checksum over
-//! both and the code behind it, so that neither a flipped byte nor an entry under another's name is ever loaded:
-//! the engine itself takes machine code as it comes. Anything odd about an entry means that it is compiled again.
+//! An entry's name is the component's sha256, its class and a fingerprint of the engine and of the check. Its first 32
+//! bytes are a checksum over these and the code behind it, so that neither a flipped byte nor an entry under another's
+//! name is ever loaded: the engine itself takes machine code as it comes. Anything odd about an entry means that it is
+//! compiled again. Only what passed the check is compiled, so that whatever has an entry needs no check any more.
 //! Several processes may share a folder; entries appear whole, by renaming.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,16 +16,30 @@ use std::time::SystemTime;
 use maestro_core::names::Digest;
 use sha2::{Digest as _, Sha256};
 
+use crate::class::Class;
 use crate::code::Code;
+
+/// The rules that a component passed before it was compiled, as they stand: another check, and no entry is found.
+const RULES: [&str; 2] = [include_str!("check.rs"), include_str!("class.rs")];
 
 /// What all entries together may take: some three thousand policies, or thirteen with a script engine inside.
 pub(crate) const CACHE_BYTES: u64 = 512 << 20;
+
+/// The length of an entry's checksum.
+const CHECKSUM: usize = 32;
 
 /// How entries end.
 const SUFFIX: &str = "cwasm";
 
 /// How files end that are not entries yet.
 const UNFINISHED: &str = "unfinished";
+
+/// Whose code it is: a component, which was checked as one of this class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) component: Digest,
+    pub(crate) class: Class,
+}
 
 /// A folder of compiled code that nobody else can write to.
 #[derive(Debug)]
@@ -50,18 +65,20 @@ impl Cache {
         if metadata.permissions().mode() & 0o077 != 0 {
             fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
         }
+        let mut sha256 = Sha256::new_with_prefix(fingerprint);
+        RULES.iter().for_each(|rules| sha256.update(rules));
         Ok(Self {
             folder,
-            fingerprint,
+            fingerprint: sha256.finalize().into(),
             limit,
             count: AtomicU64::new(0),
         })
     }
 
-    /// The code of `component`, if there is an entry and it is exactly as it was written.
-    pub(crate) fn get(&self, component: Digest) -> Option<Code> {
-        let path = self.path(component);
-        let entry = match fs::read(&path) {
+    /// The code of `key`, if there is an entry and it is exactly as it was written.
+    pub(crate) fn get(&self, key: Key) -> Option<Code> {
+        let path = self.path(key);
+        let entry = match read(&path) {
             Ok(entry) => entry,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
@@ -69,10 +86,9 @@ impl Cache {
                 return None;
             }
         };
-        match entry.split_first_chunk::<32>() {
-            Some((checksum, code)) if *checksum == self.checksum(component, code) => {
-                self.touch(&path);
-                Some(Code::from_verified_cache(code.to_vec()))
+        match entry.split_first_chunk::<CHECKSUM>() {
+            Some((checksum, code)) if *checksum == self.checksum(key, code) => {
+                Some(Code::from_verified_cache(entry, CHECKSUM))
             }
             Some(_) | None => {
                 tracing::warn!(path = %path.display(), "compiled code was changed on disk: compiling it again");
@@ -82,24 +98,24 @@ impl Cache {
     }
 
     /// Writes an entry. Its failure costs a compilation later and nothing else.
-    pub(crate) fn put(&self, component: Digest, code: &Code) {
+    pub(crate) fn put(&self, key: Key, code: &Code) {
         if code.bytes().len() as u64 > self.limit {
             return;
         }
-        if let Err(error) = self.try_put(component, code).and_then(|()| self.shrink()) {
+        if let Err(error) = self.try_put(key, code).and_then(|()| self.shrink()) {
             tracing::warn!(folder = %self.folder.display(), %error, "failed to keep compiled code");
         }
     }
 
-    /// Drops the entry of `component`, which passed the check and could not be loaded all the same.
-    pub(crate) fn drop_entry(&self, component: Digest) {
-        let path = self.path(component);
+    /// Drops the entry of `key`, which is as it was written and could not be loaded all the same.
+    pub(crate) fn drop_entry(&self, key: Key) {
+        let path = self.path(key);
         if let Err(error) = fs::remove_file(&path) {
             tracing::warn!(path = %path.display(), %error, "failed to remove compiled code");
         }
     }
 
-    fn try_put(&self, component: Digest, code: &Code) -> io::Result<()> {
+    fn try_put(&self, key: Key, code: &Code) -> io::Result<()> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{number}.{UNFINISHED}", std::process::id());
         let unfinished = self.folder.join(name);
@@ -114,9 +130,9 @@ impl Cache {
             .mode(0o600)
             .open(&unfinished)?;
         let written = file
-            .write_all(&self.checksum(component, code.bytes()))
+            .write_all(&self.checksum(key, code.bytes()))
             .and_then(|()| file.write_all(code.bytes()))
-            .and_then(|()| fs::rename(&unfinished, self.path(component)));
+            .and_then(|()| fs::rename(&unfinished, self.path(key)));
         if written.is_err() {
             // The first error is the one to tell; what is left is dropped when the folder is shrunk.
             drop(fs::remove_file(&unfinished));
@@ -153,26 +169,34 @@ impl Cache {
         Ok(())
     }
 
-    /// Remembers that an entry was used, by its time of change.
-    fn touch(&self, path: &Path) {
-        let touched = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
-        if let Err(error) = touched {
-            tracing::debug!(path = %path.display(), %error, "failed to note the use of compiled code");
-        }
-    }
-
-    fn path(&self, component: Digest) -> PathBuf {
+    fn path(&self, key: Key) -> PathBuf {
         let fingerprint = hex::encode(&self.fingerprint[..8]);
-        self.folder.join(format!("{component}-{fingerprint}.{SUFFIX}"))
+        let (component, class) = (key.component, key.class.as_str());
+        self.folder
+            .join(format!("{component}-{class}-{fingerprint}.{SUFFIX}"))
     }
 
-    fn checksum(&self, component: Digest, code: &[u8]) -> [u8; 32] {
+    fn checksum(&self, key: Key, code: &[u8]) -> [u8; CHECKSUM] {
         let mut sha256 = Sha256::new();
-        sha256.update(component.0);
+        sha256.update(key.component.0);
+        sha256.update(key.class.as_str());
         sha256.update(self.fingerprint);
         sha256.update(code);
         sha256.finalize().into()
     }
+}
+
+/// Reads an entry, and remembers by its time of change that it was used.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+    // One byte more, in which the end is found without growing.
+    let mut entry = Vec::with_capacity(length.saturating_add(1));
+    file.read_to_end(&mut entry)?;
+    if let Err(error) = file.set_modified(SystemTime::now()) {
+        tracing::debug!(path = %path.display(), %error, "failed to note the use of compiled code");
+    }
+    Ok(entry)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use wasmtime::component::{Component, Linker};
 
-use crate::cache::{CACHE_BYTES, Cache};
+use crate::cache::{CACHE_BYTES, Cache, Key};
 use crate::check::{self, Problem};
 use crate::class::{Class, Limits};
 use crate::code::Code;
@@ -146,16 +146,26 @@ impl Engine {
         class: Class,
         limits: Limits,
     ) -> Result<Policy, LoadError> {
-        check::check(component, class)?;
+        let key = Key {
+            component: Digest(Sha256::digest(component).into()),
+            class,
+        };
+        // What has compiled code has passed the check before it was compiled.
+        let cached = self.cached(key);
+        if cached.is_none() {
+            check::check(component, class)?;
+        }
         let manifest = package::read_manifest(component).map_err(LoadError::Manifest)?;
-        let digest = Digest(Sha256::digest(component).into());
-        let code = self.code(component, digest, class)?;
+        let code = match cached {
+            Some(code) => code,
+            None => self.compiled(component, key)?,
+        };
         let linked = self.link(&code)?;
         self.try_out(&linked, class, limits)?;
         Ok(Policy::new(
             Arc::clone(self),
             linked,
-            digest,
+            key.component,
             manifest,
             (class, limits),
         ))
@@ -165,32 +175,29 @@ impl Engine {
         &self.gate
     }
 
-    /// Compiled code of `component`, from the cache if it is there and can be loaded.
-    fn code(&self, component: &[u8], digest: Digest, class: Class) -> Result<Component, LoadError> {
-        if let Some(code) = self.cached(digest) {
-            return Ok(code);
-        }
+    /// Compiles a component that passed the check.
+    fn compiled(&self, component: &[u8], key: Key) -> Result<Component, LoadError> {
         // Nothing is behind the lock that a panic could have left half done.
         let _turn = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever had the turn before may have compiled the same.
-        if let Some(code) = self.cached(digest) {
+        if let Some(code) = self.cached(key) {
             return Ok(code);
         }
-        let code = self
-            .compiler
-            .compile(component, Allowance::of(class), self.layout, self.fingerprint)?;
+        let code =
+            self.compiler
+                .compile(component, Allowance::of(key.class), self.layout, self.fingerprint)?;
         let loaded = self.ready(&code)?;
-        self.cache.put(digest, &code);
+        self.cache.put(key, &code);
         Ok(loaded)
     }
 
-    fn cached(&self, digest: Digest) -> Option<Component> {
-        let code = self.cache.get(digest)?;
+    fn cached(&self, key: Key) -> Option<Component> {
+        let code = self.cache.get(key)?;
         match self.ready(&code) {
             Ok(component) => Some(component),
             Err(error) => {
-                tracing::warn!(%digest, %error, "compiled code could not be loaded: compiling it again");
-                self.cache.drop_entry(digest);
+                tracing::warn!(digest = %key.component, %error, "compiled code could not be loaded: compiling it again");
+                self.cache.drop_entry(key);
                 None
             }
         }

@@ -125,8 +125,15 @@ impl<Name: Clone + Eq + Hash> Buckets<Name> {
                 buckets.clear();
             }
         }
-        let bucket = buckets.entry(name.clone());
-        bucket.or_insert(Bucket::full(rate, now)).take(rate, now)
+        match buckets.get_mut(name) {
+            Some(bucket) => bucket.take(rate, now),
+            None => {
+                let mut bucket = Bucket::full(rate, now);
+                let taken = bucket.take(rate, now);
+                buckets.insert(name.clone(), bucket);
+                taken
+            }
+        }
     }
 }
 

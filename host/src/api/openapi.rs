@@ -75,12 +75,12 @@ pub(super) struct EventRequest {
 }
 
 /// A router whose document says what no route does.
-pub(super) fn begin() -> OpenApiRouter<Api> {
+pub(super) fn begin() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::with_openapi(Document::openapi())
 }
 
 /// Where the finished document and its page are.
-pub(super) fn routes(mut document: OpenApi) -> Router<Api> {
+pub(super) fn routes(mut document: OpenApi) -> Router<Arc<Api>> {
     for (path, item) in &mut document.paths.paths {
         complete(path, item);
     }

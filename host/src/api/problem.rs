@@ -318,23 +318,42 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("without a message")
 }
 
-/// Reads a body of at most `limit` bytes.
+/// What is read and thrown away of a body that is too large, so that whoever sends it still hears the answer: a
+/// connection that is closed with bytes left unread takes the answer with it.
+const THROWN_AWAY: usize = 1024 * 1024;
+
+/// Reads a body of at most `limit` bytes. To be called before anything that may refuse the request: what is left unread
+/// can't stay in a connection that is kept.
 pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
     let mut parts = body.into_data_stream();
-    let mut read = Vec::new();
+    // Nearly every body comes in one part, which is taken as it is.
+    let (mut only, mut joined, mut length) = (Bytes::new(), Vec::new(), 0);
     while let Some(part) = parts.next().await {
         let part =
             part.map_err(|error| Problem::new(Kind::Parameter, "the body could not be read", chain(&error)))?;
-        if read.len() + part.len() > limit {
-            return Err(Problem::new(
-                Kind::TooLarge,
-                "the body is too large",
-                format!("at most {limit} bytes are read"),
-            ));
+        let is_first = length == 0;
+        length += part.len();
+        if length > limit {
+            if length > limit.saturating_add(THROWN_AWAY) {
+                break;
+            }
+            (only, joined) = (Bytes::new(), Vec::new());
+        } else if is_first {
+            only = part;
+        } else {
+            joined.extend_from_slice(&std::mem::take(&mut only));
+            joined.extend_from_slice(&part);
         }
-        read.extend_from_slice(&part);
     }
-    Ok(Bytes::from(read))
+    match (length > limit, joined.is_empty()) {
+        (true, _) => Err(Problem::new(
+            Kind::TooLarge,
+            "the body is too large",
+            format!("at most {limit} bytes are read"),
+        )),
+        (false, true) => Ok(only),
+        (false, false) => Ok(joined.into()),
+    }
 }
 
 /// A success with the status that the older system gave to creations.

@@ -1,16 +1,16 @@
 //! The room protocol, and questions about rooms. But for events and for rooms that are gone, nothing here touches the
 //! store while the scheduler is known.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::extract::{Request, State};
 use maestro_core::deadlines::{Clocks, Watch};
 use maestro_core::names::RoomId;
 use maestro_core::room::{Room, Status};
 use maestro_core::scheduler::Protocol;
+use maestro_wire::call::read_report;
 use maestro_wire::document::quoted;
 use maestro_wire::http::{AddressBody, PingAnswer, PortBody, RoomBody, RoomNames};
 use rand::seq::SliceRandom;
@@ -23,7 +23,6 @@ use super::problem::{Kind, Problem, read_body};
 use crate::known::Entry;
 use crate::registry::{Call, Changes, Cursor};
 
-mod body;
 pub(super) mod event;
 mod view;
 
@@ -45,12 +44,11 @@ const LINES_LIMIT: usize = 10_000;
     responses((status = 200, body = PingAnswer, description = "Done"))
 )]
 pub(super) async fn ping(
-    api: State<Api>,
+    api: State<Arc<Api>>,
     path: Path<(String, String)>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Json<PingAnswer>, Problem> {
-    report(api, path, headers, body).await
+    report(api, path, request).await
 }
 
 /// Takes what a room says of itself: the same as a ping, under the older system's other name.
@@ -63,34 +61,28 @@ pub(super) async fn ping(
     responses((status = 200, body = PingAnswer, description = "Done"))
 )]
 pub(super) async fn status(
-    api: State<Api>,
+    api: State<Arc<Api>>,
     path: Path<(String, String)>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Json<PingAnswer>, Problem> {
-    report(api, path, headers, body).await
+    report(api, path, request).await
 }
 
 async fn report(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Path((scheduler, room)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Json<PingAnswer>, Problem> {
+    let (head, body) = request.into_parts();
+    let read = read_body(body, CALL_LIMIT).await;
     let entry = api.scheduler(&scheduler).await?;
     let name = &entry.scheduler.name;
     let room = room_id(&entry, &room)?;
     api.limits
         .take(&room, Instant::now())
         .map_err(Problem::too_often)?;
-    let authentic = api.key.check(&headers, name, &room)?;
-    let read = read_body(body, CALL_LIMIT).await;
-    if api.known.get(name).is_none() {
-        // The body took its time, and the scheduler was removed. The registry takes a scheduler that it does not have
-        // for one that it lost, and would begin it anew.
-        return Err(api.unknown_scheduler(name.as_str()));
-    }
-    let report = match read.and_then(|bytes| body::read(&bytes)) {
+    let authentic = api.key.check(&head.headers, name, &room)?;
+    let report = match read.and_then(|bytes| read_report(&bytes).map_err(invalid)) {
         Ok(report) => report,
         Err(problem) => {
             // Whoever sends something malformed is alive all the same. A room that nobody knows stays unknown.
@@ -108,6 +100,10 @@ async fn report(
         success: true,
         draining: receipt.draining,
     }))
+}
+
+fn invalid(problems: Vec<String>) -> Problem {
+    Problem::new(Kind::Invalid, "invalid report", problems.join("; "))
 }
 
 /// Where players reach a room.

@@ -108,7 +108,7 @@ fn csv(window: &Window) -> String {
             lines.entry(*at).or_default().1.insert(name, *value);
         }
     }
-    let mut out = "at,starting,ready,allocated,occupied,draining,stopping,silent".to_owned();
+    let mut out = format!("at,{}", Counts::COLUMNS.join(","));
     for name in window.series.keys() {
         out.push(',');
         out.push_str(&cell(name));
@@ -130,19 +130,9 @@ fn csv(window: &Window) -> String {
 
 fn rooms(counts: Option<&Counts>) -> String {
     let Some(counts) = counts else {
-        return ",".repeat(7);
+        return ",".repeat(Counts::COLUMNS.len());
     };
-    let Counts {
-        starting,
-        ready,
-        allocated,
-        occupied,
-        draining,
-        stopping,
-        silent,
-    } = *counts;
-    let columns = [starting, ready, allocated, occupied, draining, stopping, silent];
-    columns.iter().map(|count| format!(",{count}")).collect()
+    counts.columns().iter().map(|count| format!(",{count}")).collect()
 }
 
 /// A text that may hold commas or quotes.

@@ -5,7 +5,7 @@
 //! the kernel kills rooms that shall die with Maestro when the *thread* that started them ends), the meter
 //! measures and reads files. Rooms are written down in a folder, where the next Maestro finds those that survived.
 
-mod linux;
+mod handle;
 mod output;
 mod port;
 mod process;

@@ -57,7 +57,7 @@ impl Survey {
             return false;
         }
         for (place, sign) in [(from, -1), (to, 1)] {
-            if let Some(count) = count_of(&mut self.counts, place) {
+            if let Some(count) = self.counts.count_mut(place) {
                 *count = count.saturating_add_signed(sign);
             }
         }
@@ -80,16 +80,6 @@ fn available(room: &Room, watch: &Watch<'_>) -> Option<Place> {
         Place::Starting | Place::Ready | Place::Allocated | Place::Occupied
     );
     (is_left_alone && is_available).then_some(place)
-}
-
-fn count_of(counts: &mut Counts, place: Place) -> Option<&mut u32> {
-    match place {
-        Place::Starting => Some(&mut counts.starting),
-        Place::Ready => Some(&mut counts.ready),
-        Place::Allocated => Some(&mut counts.allocated),
-        Place::Occupied => Some(&mut counts.occupied),
-        Place::Draining | Place::Stopping | Place::Silent | Place::Gone => None,
-    }
 }
 
 /// Whether all that happened to a room is that it was heard of again, and that changes nothing that is derived of it.

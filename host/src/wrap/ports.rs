@@ -8,6 +8,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::os;
+
 /// Tables of sockets, and the state in which a socket of the table takes players; any will do for UDP.
 const TABLES: [(&str, Option<&str>); 4] = [
     ("tcp", Some(LISTEN)),
@@ -25,7 +27,8 @@ const CONNECT: Duration = Duration::from_millis(200);
 /// The ports of a room, by the upper-case names of their variables.
 pub(super) struct Ports {
     ports: BTreeMap<String, u16>,
-    tables: PathBuf,
+    /// The folder of the tables, where there is one.
+    tables: Option<PathBuf>,
 }
 
 /// A look at all ports.
@@ -42,7 +45,7 @@ impl Ports {
     pub(super) fn new(ports: BTreeMap<String, u16>) -> Self {
         Self {
             ports,
-            tables: PathBuf::from("/proc/net"),
+            tables: os::SOCKET_TABLES.map(PathBuf::from),
         }
     }
 
@@ -53,7 +56,7 @@ impl Ports {
 
     /// Looks at all of them.
     pub(super) fn look(&self) -> Look {
-        let open = open(&self.tables);
+        let open = self.tables.as_deref().and_then(open);
         let is_open = |port: u16| match &open {
             Some(open) => open.contains(&port),
             None => connects(port),
@@ -99,35 +102,42 @@ fn connects(port: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{TcpListener, UdpSocket};
+    use std::net::TcpListener;
 
-    fn ports(port: u16, tables: &str) -> Ports {
+    fn ports(port: u16, tables: Option<&str>) -> Ports {
         Ports {
             ports: BTreeMap::from([("GAME".to_owned(), port)]),
-            tables: PathBuf::from(tables),
+            tables: tables.map(PathBuf::from),
         }
     }
 
-    fn look(port: u16, tables: &str) -> (bool, bool) {
+    fn look(port: u16, tables: Option<&str>) -> (bool, bool) {
         let look = ports(port, tables).look();
         (look.closed.is_empty(), look.is_certain)
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn listeners_of_both_protocols_are_seen() {
+        use std::net::UdpSocket;
+
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         let v6 = UdpSocket::bind("[::1]:0").ok();
         let mut open = vec![tcp.local_addr().unwrap().port(), udp.local_addr().unwrap().port()];
         open.extend(v6.map(|socket| {
             let port = socket.local_addr().unwrap().port();
-            assert_eq!(look(port, "/proc/net"), (true, true), "IPv6, while it is open");
+            assert_eq!(
+                look(port, os::SOCKET_TABLES),
+                (true, true),
+                "IPv6, while it is open"
+            );
             port
         }));
-        assert_eq!(look(open[0], "/proc/net"), (true, true), "TCP");
-        assert_eq!(look(open[1], "/proc/net"), (true, true), "UDP");
+        assert_eq!(look(open[0], os::SOCKET_TABLES), (true, true), "TCP");
+        assert_eq!(look(open[1], os::SOCKET_TABLES), (true, true), "UDP");
         // One below the ports that systems give away, and reserved.
-        assert_eq!(ports(1, "/proc/net").look().closed, ["1 (GAME)"]);
+        assert_eq!(ports(1, os::SOCKET_TABLES).look().closed, ["1 (GAME)"]);
     }
 
     #[test]
@@ -144,8 +154,12 @@ mod tests {
     fn without_tables_connections_have_to_do() {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = tcp.local_addr().unwrap().port();
-        assert_eq!(look(port, "/nowhere"), (true, false));
+        for tables in [None, Some("/nowhere")] {
+            assert_eq!(look(port, tables), (true, false));
+        }
         drop(tcp);
-        assert_eq!(look(port, "/nowhere"), (false, false));
+        for tables in [None, Some("/nowhere")] {
+            assert_eq!(look(port, tables), (false, false));
+        }
     }
 }

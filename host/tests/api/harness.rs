@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use maestro::api::{Api, Key, router};
+use maestro::api::{Api, Heads, Key, router, serve};
 use maestro::catalog::Catalog;
 use maestro::cluster::local::{self, Local, Program};
 use maestro::registry::memory::Memory;
@@ -43,6 +43,11 @@ pub struct Host {
 impl Host {
     /// Starts it with nothing in it.
     pub async fn start() -> Self {
+        Self::start_with(Heads::default()).await
+    }
+
+    /// The same with another limit for the heads of requests.
+    pub async fn start_with(heads: Heads) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let now = Arc::new(AtomicI64::new(START));
         let clock = now.clone();
@@ -67,14 +72,11 @@ impl Host {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let tasks = Tasks::new();
-        let (stop, app) = (tasks.stop_token(), router(api.clone()));
-        let watchers = api.watchers.clone();
+        let (app, watchers, serving) = (router(api.clone()), api.watchers.clone(), tasks.clone());
         tasks.spawn(Kind::Api, async move {
-            let end = async move {
-                stop.cancelled().await;
-                watchers.end();
-            };
-            axum::serve(listener, app).with_graceful_shutdown(end).await
+            let ended = serve(listener, app, heads, serving).await;
+            watchers.end();
+            ended
         });
         Self {
             api,

@@ -13,6 +13,7 @@
 mod eventually;
 mod harness;
 mod client;
+mod connections;
 mod rooms;
 mod schedulers;
 mod scale_in;

@@ -165,6 +165,7 @@ async fn reports_that_are_not_right() {
         r#"{"status":"ready","timestamp":1700000000,"runningMatches":-1}"#,
         r#"{"status":"ready","timestamp":1700000000,"capacity":0}"#,
         r#"{"status":"redy","timestamp":"now","metadata":"m","runningMatches":"all","capacity":1.5}"#,
+        r#"{"status":"ready","timestamp":1700000000,"status":"occupied","capacity":0}"#,
     ];
     let mut requests: Vec<Request> = bodies.iter().map(|body| status().body(*body)).collect();
     requests.push(ping().body(b"\xff\xfe".to_vec()));

@@ -4,15 +4,22 @@ use std::time::Duration;
 
 use super::*;
 
-const COMPONENT: Digest = Digest([1; 32]);
+const COMPONENT: Key = key(1);
+
+const fn key(number: u8) -> Key {
+    Key {
+        component: Digest([number; 32]),
+        class: Class::Native,
+    }
+}
 
 fn code(text: &str) -> Code {
     Code::from_own_compiler(text.as_bytes().to_vec())
 }
 
-fn got(cache: &Cache, component: Digest) -> Option<String> {
+fn got(cache: &Cache, key: Key) -> Option<String> {
     cache
-        .get(component)
+        .get(key)
         .map(|code| String::from_utf8_lossy(code.bytes()).into_owned())
 }
 
@@ -65,9 +72,14 @@ fn an_entry_is_good_under_its_own_name_only() {
     let folder = tempfile::tempdir().expect("a folder");
     let cache = open(folder.path(), 1, 1_000);
     cache.put(COMPONENT, &code("code"));
-    let other = Digest([2; 32]);
-    fs::copy(cache.path(COMPONENT), cache.path(other)).expect("a copy");
-    assert_eq!(got(&cache, other), None);
+    let as_heavy = Key {
+        class: Class::Heavy,
+        ..COMPONENT
+    };
+    for other in [key(2), as_heavy] {
+        fs::copy(cache.path(COMPONENT), cache.path(other)).expect("a copy");
+        assert_eq!(got(&cache, other), None, "{other:?}");
+    }
 }
 
 #[test]
@@ -75,7 +87,7 @@ fn what_was_not_used_for_longest_goes_first() {
     let folder = tempfile::tempdir().expect("a folder");
     // Room for three entries of 32 + 68 bytes.
     let cache = open(folder.path(), 1, 300);
-    let digests = [1, 2, 3, 4].map(|number| Digest([number; 32]));
+    let digests = [1, 2, 3, 4].map(key);
     let text = "x".repeat(68);
     let start = SystemTime::now() - Duration::from_secs(1_000);
     for (number, digest) in digests.iter().take(3).enumerate() {

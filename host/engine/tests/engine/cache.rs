@@ -136,3 +136,15 @@ fn code_under_the_name_of_another_is_not_loaded() {
     let policy = engine.load(&sample("healthy"), Class::Native).expect("it loads");
     assert!(is_healthy(&policy.evaluate(&observation())));
 }
+
+#[test]
+fn code_of_one_class_is_not_loaded_for_another() {
+    let folder = tempdir().expect("a folder");
+    let engine = engine_in(folder.path().join("cache"));
+    let large = sample("memory-65-mib");
+    for _ in 0..2 {
+        assert!(engine.load(&large, Class::Heavy).is_ok());
+        let refused = engine.load(&large, Class::Native).expect_err("it is too large");
+        assert_eq!(refused.code(), "precheck-failed", "{refused}");
+    }
+}

@@ -1,10 +1,10 @@
 //! What rooms tell of themselves and of their players. The store keeps it; nothing is decided on it.
 
 use maestro_core::time::Timestamp;
+use maestro_wire::call::Fields;
 use maestro_wire::http::EventAnswer;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::body::{metadata, object, timestamp};
 use super::*;
 use crate::api::parameter::wrong_word;
 use crate::store::events::{Event, Kind as EventKind};
@@ -22,12 +22,11 @@ const NAME_LIMIT: usize = 100;
     responses((status = 200, body = EventAnswer, description = "Done"))
 )]
 pub(in crate::api) async fn of_room(
-    api: State<Api>,
+    api: State<Arc<Api>>,
     path: Path<(String, String)>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Json<EventAnswer>, Problem> {
-    keep(EventKind::Room, api, path, (headers, body)).await
+    keep(EventKind::Room, api, path, request).await
 }
 
 /// Keeps that a player came or went.
@@ -40,24 +39,25 @@ pub(in crate::api) async fn of_room(
     responses((status = 200, body = EventAnswer, description = "Done"))
 )]
 pub(in crate::api) async fn of_player(
-    api: State<Api>,
+    api: State<Arc<Api>>,
     path: Path<(String, String)>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Json<EventAnswer>, Problem> {
-    keep(EventKind::Player, api, path, (headers, body)).await
+    keep(EventKind::Player, api, path, request).await
 }
 
 async fn keep(
     kind: EventKind,
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Path((scheduler, room)): Path<(String, String)>,
-    (headers, body): (HeaderMap, Body),
+    request: Request,
 ) -> Result<Json<EventAnswer>, Problem> {
+    let (head, body) = request.into_parts();
+    let read = read_body(body, CALL_LIMIT).await;
     let entry = api.scheduler(&scheduler).await?;
     let name = &entry.scheduler.name;
     let id = room_id(&entry, &room)?;
-    let is_authentic = api.key.check(&headers, name, &id)?;
+    let is_authentic = api.key.check(&head.headers, name, &id)?;
     if !is_authentic {
         // Anybody may make up a name, and each has a bucket: without this, the store would take them all.
         known_room(&api, &entry, &room).await?;
@@ -65,7 +65,7 @@ async fn keep(
     api.limits
         .take_event(name, &id, Instant::now())
         .map_err(Problem::too_many_events)?;
-    let told = read(kind, &read_body(body, CALL_LIMIT).await?)?;
+    let told = understand(kind, &read?)?;
     let event = Event {
         scheduler: name.clone(),
         room: Some(id),
@@ -89,24 +89,30 @@ struct Told {
     metadata: String,
 }
 
-fn read(kind: EventKind, bytes: &[u8]) -> Result<Told, Problem> {
+fn understand(kind: EventKind, bytes: &[u8]) -> Result<Told, Problem> {
     let invalid = |problems: Vec<String>| Problem::new(Kind::Invalid, "invalid event", problems.join("; "));
     let fields =
-        object(bytes, "{\"event\": …, \"timestamp\": …}").map_err(|problem| invalid(vec![problem]))?;
-    match (event(kind, &fields), timestamp(&fields), more(kind, &fields)) {
-        (Ok(name), Ok(sent_at), Ok(metadata)) => Ok(Told {
+        Fields::read(bytes, "{\"event\": …, \"timestamp\": …}").map_err(|problem| invalid(vec![problem]))?;
+    let told = (
+        fields.once(),
+        event(kind, &fields),
+        fields.timestamp(),
+        more(kind, &fields),
+    );
+    match told {
+        (Ok(()), Ok(name), Ok(sent_at), Ok(metadata)) => Ok(Told {
             name,
             sent_at,
             metadata,
         }),
-        (name, sent_at, metadata) => {
-            let problems = [name.err(), sent_at.err(), metadata.err()];
+        (once, name, sent_at, metadata) => {
+            let problems = [once.err(), name.err(), sent_at.err(), metadata.err()];
             Err(invalid(problems.into_iter().flatten().collect()))
         }
     }
 }
 
-fn event(kind: EventKind, fields: &Map<String, Value>) -> Result<String, String> {
+fn event(kind: EventKind, fields: &Fields) -> Result<String, String> {
     /// The older system's two.
     const OF_PLAYERS: [&str; 2] = ["playerJoin", "playerLeft"];
     let expected = match kind {
@@ -127,8 +133,8 @@ fn event(kind: EventKind, fields: &Map<String, Value>) -> Result<String, String>
 }
 
 /// Metadata; a player's may name the player, as a text.
-fn more(kind: EventKind, fields: &Map<String, Value>) -> Result<String, String> {
-    let text = metadata(fields)?.unwrap_or_else(|| "{}".to_owned());
+fn more(kind: EventKind, fields: &Fields) -> Result<String, String> {
+    let text = fields.metadata()?.unwrap_or_else(|| "{}".to_owned());
     let player = fields
         .get("metadata")
         .and_then(|metadata| metadata.get("playerId"));

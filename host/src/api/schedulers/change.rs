@@ -80,8 +80,9 @@ pub(in crate::api) async fn update(
     Path(scheduler): Path<String>,
     body: Body,
 ) -> Result<Json<Done>, Problem> {
+    let text = read_text(body).await;
     let entry = api.scheduler(&scheduler).await?;
-    let text = read_text(body).await?;
+    let text = text?;
     let ready = apply::check(&api, &text).await?;
     let [one] = ready.as_slice() else {
         let description = format!("expected one document for {scheduler}, there are {}", ready.len());
@@ -128,9 +129,9 @@ pub(in crate::api) async fn scale(
     Path(scheduler): Path<String>,
     body: Body,
 ) -> Result<Json<ScaleAnswer>, Problem> {
+    let bytes = read_body(body, SCALE_LIMIT).await;
     let entry = api.scheduler(&scheduler).await?;
-    let bytes = read_body(body, SCALE_LIMIT).await?;
-    let request: ScaleRequest = serde_json::from_slice(&bytes).map_err(|error| {
+    let request: ScaleRequest = serde_json::from_slice(&bytes?).map_err(|error| {
         let description =
             format!("expected one of `scaleup`, `scaledown` and `replicas` with a whole number: {error}");
         Problem::new(Kind::Invalid, "invalid request to scale", description)

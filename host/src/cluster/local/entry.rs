@@ -7,7 +7,7 @@ use maestro_core::names::{RoomId, SchedulerName};
 use maestro_core::room::Phase;
 use maestro_core::time::Timestamp;
 
-use super::linux::{End, Kin, Process};
+use super::handle::{End, Kin, Process};
 use super::record::Record;
 use super::{Config, NODE, Object, Usage, process};
 

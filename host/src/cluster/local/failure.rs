@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use maestro_core::names::{RoomId, SchedulerName};
 use maestro_core::time::Timestamp;
 
-use super::linux::End;
+use super::handle::End;
 use super::{Error, Local, keeper};
 
 /// A room that ended by itself, with another code than 0 or by a signal.

@@ -8,7 +8,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 
-use super::{launch, linux, process, record};
+use super::{handle, launch, process, record};
 
 /// The word after the hidden verb that means the guard.
 pub(super) const WORD: &str = "guard";
@@ -48,7 +48,7 @@ pub(super) fn main(folder: &Path) -> ExitCode {
 
 fn watch(folder: &Path) -> io::Result<()> {
     // Ctrl-C in Maestro's terminal is for Maestro.
-    linux::found_session()?;
+    handle::found_session()?;
     io::stdin().read_to_end(&mut Vec::new())?;
     wipe(folder)
 }

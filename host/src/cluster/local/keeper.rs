@@ -14,8 +14,8 @@ use tokio::sync::oneshot::Sender;
 
 use super::entry::Pulse;
 use super::failure::Last;
+use super::handle::{Ask, End, Kin, Process};
 use super::launch::{self, Fate};
-use super::linux::{Ask, End, Kin, Process};
 use super::port::Ports;
 use super::process::{self, Blueprint, Tenant};
 use super::record::{self, Found, Record};

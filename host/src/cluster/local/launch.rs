@@ -1,9 +1,9 @@
 //! The hidden verb `launch-room`: what stands between a fork of Maestro and a room's program.
 //!
-//! It founds the room's session, asks the kernel to kill it with Maestro where that is wanted, writes down which
-//! process the room is, makes sure that Maestro is still there, and becomes the room's program. Because the room
-//! itself writes the note, and asks for its parent after that, there is no moment at which a dying Maestro leaves
-//! a room that the next one does not find.
+//! It founds the room's session, asks the kernel to kill it with Maestro where that is wanted (and where no kernel does
+//! that, the guard does), writes down which process the room is, makes sure that Maestro is still there, and becomes the
+//! room's program. Because the room itself writes the note, and asks for its parent after that, there is no moment at
+//! which a dying Maestro leaves a room that the next one does not find.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -12,8 +12,9 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use super::linux::{self, Process};
+use super::handle::{self, Process};
 use super::{guard, record};
+use crate::os;
 
 /// The verb that the binary must hand to [`main`].
 pub const VERB: &str = "launch-room";
@@ -106,12 +107,12 @@ fn launch(
     args: &[OsString],
 ) -> io::Result<std::convert::Infallible> {
     let parent = pid(parent)?;
-    linux::found_session()?;
+    handle::found_session()?;
     if fate != OsStr::new("survive") {
-        linux::die_with_parent()?;
+        os::die_with_parent()?;
     }
     record::write_process(folder, &Process::current()?)?;
-    if !linux::is_parent(parent) {
+    if !handle::is_parent(parent) {
         return Err(io::Error::other("Maestro ended before the room began"));
     }
     Err(Command::new(program).args(args).exec())
@@ -119,8 +120,8 @@ fn launch(
 
 fn launch_bound(parent: &OsStr, program: &OsStr, args: &[OsString]) -> io::Result<std::convert::Infallible> {
     let parent = pid(parent)?;
-    linux::die_with_parent()?;
-    if !linux::is_parent(parent) {
+    os::die_with_parent()?;
+    if !handle::is_parent(parent) {
         return Err(io::Error::other("what started it has ended"));
     }
     Err(Command::new(program).args(args).exec())

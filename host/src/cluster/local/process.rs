@@ -8,7 +8,7 @@ use maestro_core::names::{RoomId, SchedulerName, Version};
 use maestro_core::room::{Address, OpenPort};
 use maestro_core::scheduler::{Container, EnvValue, Port, RoomTemplate};
 
-use super::linux;
+use super::handle;
 use super::{Config, Program};
 
 /// Names the room in its environment; the first thing of a room's process that can be recognised from outside.
@@ -199,7 +199,7 @@ fn check(file: &Path) -> Result<(), String> {
         )),
         Err(error) => Err(format!("its program {shown} can't be read: {error}")),
         Ok(found) if found.is_dir() => Err(format!("its program {shown} is a folder")),
-        Ok(_) if !linux::is_executable(file) => {
+        Ok(_) if !handle::is_executable(file) => {
             Err(format!("its program {shown} is not executable; try chmod +x"))
         }
         Ok(_) => Ok(()),

@@ -14,7 +14,8 @@ use maestro_core::scheduler::Protocol;
 use maestro_core::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::linux::{self, Process};
+use super::handle::Process;
+use crate::os;
 
 /// Folders of deleted rooms that are kept per scheduler. Enough to look into the last failures, too few to fill
 /// a disk at the default bound of output.
@@ -134,7 +135,7 @@ fn read(folder: &Path) -> io::Result<Option<Found>> {
         other => other?,
     };
     let stored: Stored = serde_json::from_str(&text).map_err(io::Error::other)?;
-    let is_this_boot = stored.boot == linux::boot();
+    let is_this_boot = stored.boot == os::boot();
     let record = Record::try_from(stored).map_err(io::Error::other)?;
     let note = match fs::read_to_string(folder.join("process")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -189,7 +190,7 @@ impl From<&Record> for Stored {
             created_ms: record.created_at.ms(),
             shutdown_ms: record.shutdown.ms(),
             ports: record.ports.iter().map(StoredPort::from).collect(),
-            boot: linux::boot(),
+            boot: os::boot(),
         }
     }
 }
@@ -291,9 +292,7 @@ mod tests {
         let (_, folder) = written(root.path(), 1);
         write_process(&folder, &Process::current().unwrap()).unwrap();
         let file = folder.join("room.json");
-        let text = fs::read_to_string(&file)
-            .unwrap()
-            .replace(&linux::boot(), "another");
+        let text = fs::read_to_string(&file).unwrap().replace(&os::boot(), "another");
         fs::write(&file, text).unwrap();
         assert_eq!(read_all(root.path()).unwrap()[0].process, None);
     }

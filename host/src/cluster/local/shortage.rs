@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 use super::{Error, unavailable};
+use crate::os;
 
 /// What stands in the way of more rooms everywhere.
 const FEWER: &str = "or run fewer rooms with --max-rooms";
@@ -26,7 +27,7 @@ pub(super) fn of(cause: io::Error, room: &RoomId, folder: &Path) -> Error {
         ),
         Some(Errno::NFILE) => exhausted(
             "this machine may not hold more files open".to_owned(),
-            format!("raise its limit (sysctl fs.file-max), {FEWER}"),
+            format!("raise its limit (sysctl {}), {FEWER}", os::FILES_SETTING),
         ),
         Some(Errno::AGAIN) => exhausted(
             format!(
@@ -65,7 +66,7 @@ mod tests {
         let room = RoomId::parse("pong-00000001").unwrap();
         for (errno, what, way_out) in [
             (Errno::MFILE, "files open", "ulimit -n"),
-            (Errno::NFILE, "this machine", "fs.file-max"),
+            (Errno::NFILE, "this machine", os::FILES_SETTING),
             (Errno::AGAIN, "process", "ulimit -u"),
             (Errno::NOMEM, "memory", "--max-rooms"),
             (Errno::NOSPC, "no space left for /data/rooms", "--data"),

@@ -106,20 +106,19 @@ impl Ledger {
                 authentic,
                 version,
             } => {
-                if !self.rooms.contains_key(id) {
-                    // After a loss it may be ours; otherwise all of ours are known, and its time is over.
-                    return match (self.epoch, authentic) {
-                        (Some(_), _) => Err(Error::UnknownRoom(id.clone())),
-                        (None, true) => self.register(id, report, *version, at),
-                        (None, false) => self.keep_provisional(id, report, *version, at),
-                    };
-                }
                 let taken = |room: &mut Room| match room.receive(report, at.now, at.witnessed()) {
                     Reception::Newest => Taken::Newest,
                     Reception::LifeOnly => Taken::LifeOnly,
                     Reception::ClockMoved => Taken::ClockMoved,
                 };
-                self.change_by_room(id, taken)
+                match (self.change_by_room(id, taken), self.epoch, authentic) {
+                    // After a loss it may be ours; otherwise all of ours are known, and its time is over.
+                    (Err(Error::UnknownRoom(_)), None, true) => self.register(id, report, *version, at),
+                    (Err(Error::UnknownRoom(_)), None, false) => {
+                        self.keep_provisional(id, report, *version, at)
+                    }
+                    (done, _, _) => done,
+                }
             }
         }
     }
@@ -168,6 +167,7 @@ impl Ledger {
         let (done, room) = self.change(&id, |room| room.allocate(at.now + terms.ttl))?;
         // The index says what `allocate` asks for; a refusal would be a fault of the index.
         done.ok()?;
+        let room = room.clone();
         self.ring();
         Some(room)
     }
@@ -305,7 +305,7 @@ impl Ledger {
         });
         let (effect, room) = done.ok_or_else(|| Error::UnknownRoom(id.clone()))?;
         effect.map_err(refused)?;
-        Ok(room)
+        Ok(room.clone())
     }
 
     pub(super) fn observe(&mut self, id: &RoomId, seen: &Seen, now: Timestamp) -> Result<(), Error> {
@@ -344,16 +344,16 @@ impl Ledger {
         id: &RoomId,
         make: impl FnOnce(&mut Room) -> Taken,
     ) -> Result<Receipt, Error> {
-        let before = self.rooms.get(id).map(|entry| entry.room.revision);
-        let done = self.change(id, make);
-        let (taken, room) = done.ok_or_else(|| Error::UnknownRoom(id.clone()))?;
-        if before != Some(room.revision) {
+        let done = self.change(id, |room| (room.revision, make(room)));
+        let ((before, taken), room) = done.ok_or_else(|| Error::UnknownRoom(id.clone()))?;
+        let receipt = receipt(taken, room);
+        if before != receipt.room.revision {
             self.ring();
         }
-        Ok(receipt(taken, &room))
+        Ok(receipt)
     }
 
-    fn change<T>(&mut self, id: &RoomId, make: impl FnOnce(&mut Room) -> T) -> Option<(T, Room)> {
+    fn change<T>(&mut self, id: &RoomId, make: impl FnOnce(&mut Room) -> T) -> Option<(T, &Room)> {
         let entry = self.rooms.get_mut(id)?;
         let before = place(&entry.room);
         let done = make(&mut entry.room);
@@ -365,7 +365,7 @@ impl Ledger {
             self.allocatable.extend(after);
         }
         entry.position = self.log.note(id, Some(entry.position));
-        Some((done, entry.room.clone()))
+        Some((done, &entry.room))
     }
 
     fn insert(&mut self, room: Room) {

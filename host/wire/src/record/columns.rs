@@ -13,17 +13,14 @@ use super::code::{Bytes, Coded, fold, unfold};
 /// Most points of a column. A run of zeros says how long it is, so that few bytes could stand for any number.
 pub const POINT_LIMIT: usize = 100_000;
 
-/// Columns of a sample besides its time, in the order in which they are stored.
-const COUNTS: usize = 7;
-
 pub(super) fn write(cut: &Cut, out: &mut Vec<u8>) {
     (cut.samples.len() as u64).write(out);
     write_times(cut.samples.iter().map(|sample| sample.at), out);
-    for column in 0..COUNTS {
+    for column in 0..Counts::COLUMNS.len() {
         let values = cut
             .samples
             .iter()
-            .map(|sample| i64::from(columns(sample.counts)[column]));
+            .map(|sample| i64::from(sample.counts.columns()[column]));
         write_runs(differences(values).map(fold), out);
     }
     (cut.series.len() as u64).write(out);
@@ -51,12 +48,12 @@ pub(super) fn read(from: &mut Bytes<'_>) -> Result<Cut, RecordError> {
             counts: Counts::default(),
         })
         .collect();
-    for column in 0..COUNTS {
+    for column in 0..Counts::COLUMNS.len() {
         let mut value: i64 = 0;
         for (sample, change) in samples.iter_mut().zip(read_runs(from, count)?) {
             value = value.wrapping_add(unfold(change));
             let number = u32::try_from(value).map_err(|_| RecordError::Damaged("a count is out of range"))?;
-            *columns_mut(&mut sample.counts)[column] = number;
+            *sample.counts.columns_mut()[column] = number;
         }
     }
     let mut series = BTreeMap::new();
@@ -80,32 +77,6 @@ pub(super) fn read(from: &mut Bytes<'_>) -> Result<Cut, RecordError> {
         series.insert(name, points);
     }
     Ok(Cut { samples, series })
-}
-
-fn columns(counts: Counts) -> [u32; COUNTS] {
-    let Counts {
-        starting,
-        ready,
-        allocated,
-        occupied,
-        draining,
-        stopping,
-        silent,
-    } = counts;
-    [starting, ready, allocated, occupied, draining, stopping, silent]
-}
-
-fn columns_mut(counts: &mut Counts) -> [&mut u32; COUNTS] {
-    let Counts {
-        starting,
-        ready,
-        allocated,
-        occupied,
-        draining,
-        stopping,
-        silent,
-    } = counts;
-    [starting, ready, allocated, occupied, draining, stopping, silent]
 }
 
 fn point_count(from: &mut Bytes<'_>) -> Result<usize, RecordError> {

@@ -1,24 +1,25 @@
-//! Processes as only Linux shows them: told apart by pid and start time, signalled as groups, reaped with care.
+//! Processes told apart by pid and start time, signalled as groups, reaped with care.
 //!
-//! Everything of the local cluster that needs `/proc` or a Linux call is in here, so that another system needs
-//! one more file and nothing else. A pid alone is never trusted: it may belong to somebody else by now.
+//! A pid alone is never trusted: it may belong to somebody else by now. What systems do differently is asked of
+//! `os.rs`; what is in here holds on every Unix.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpid, getppid, kill_process, kill_process_group,
-    set_parent_process_death_signal, setsid, waitid,
+    setsid, waitid,
 };
+
+use crate::os::{self, Look};
 
 /// One process, for ever told apart from a later one with the same pid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Process {
     pid: Pid,
-    /// Clock ticks from boot to its start.
+    /// When it began, in the system's own unit.
     start: u64,
 }
 
@@ -51,13 +52,6 @@ pub(super) enum Ask {
     Now,
 }
 
-/// The fields of `/proc/<pid>/stat` that matter here.
-struct Stat {
-    state: char,
-    session: i32,
-    start: u64,
-}
-
 impl Process {
     /// The process with this pid, which must be there.
     pub(super) fn of(pid: u32) -> io::Result<Self> {
@@ -65,7 +59,7 @@ impl Process {
         let pid = Pid::from_raw(raw).ok_or_else(|| io::Error::other("a pid is never zero"))?;
         Ok(Self {
             pid,
-            start: stat(raw)?.start,
+            start: os::look(raw)?.start,
         })
     }
 
@@ -74,7 +68,7 @@ impl Process {
         let pid = getpid();
         Ok(Self {
             pid,
-            start: stat(pid.as_raw_pid())?.start,
+            start: os::look(pid.as_raw_pid())?.start,
         })
     }
 
@@ -94,14 +88,14 @@ impl Process {
 
     /// Whether exactly this process still runs, for certain: whoever signals it must not hit another.
     pub(super) fn is_running(&self) -> bool {
-        stat(self.pid.as_raw_pid()).is_ok_and(|stat| self.is_alive_in(&stat))
+        os::look(self.pid.as_raw_pid()).is_ok_and(|look| self.is_alive_in(&look))
     }
 
     /// Whether this process has ended, for certain: what it leaves is killed. That we could not look, as when there
     /// are too many open files, is no proof.
-    fn has_ended(&self, look: &io::Result<Stat>) -> bool {
+    fn has_ended(&self, look: &io::Result<Look>) -> bool {
         match look {
-            Ok(stat) => !self.is_alive_in(stat),
+            Ok(look) => !self.is_alive_in(look),
             Err(error) => {
                 let gone = [Errno::NOENT, Errno::SRCH].map(Errno::raw_os_error);
                 error.raw_os_error().is_some_and(|code| gone.contains(&code))
@@ -109,8 +103,8 @@ impl Process {
         }
     }
 
-    fn is_alive_in(&self, stat: &Stat) -> bool {
-        stat.start == self.start && !is_over(stat.state)
+    fn is_alive_in(&self, look: &Look) -> bool {
+        look.start == self.start && !look.is_over
     }
 
     /// Sends a signal to its whole group; one that has ended is left alone.
@@ -151,13 +145,13 @@ impl Process {
                 Some(status)
             }
             Kin::Stranger => {
-                let look = stat(self.pid.as_raw_pid());
+                let look = os::look(self.pid.as_raw_pid());
                 if !self.has_ended(&look) {
                     return None;
                 }
                 kill_leftovers(self.pid.as_raw_pid(), mark);
                 // A room of an earlier cluster in this very process is a stranger, and still our child.
-                let same = look.is_ok_and(|stat| stat.start == self.start);
+                let same = look.is_ok_and(|look| look.start == self.start);
                 let end = match same {
                     true => peek(self.pid).unwrap_or(End::Untold),
                     false => End::Untold,
@@ -194,21 +188,10 @@ impl fmt::Display for End {
     }
 }
 
-/// The boot that pids and start times are of.
-pub(super) fn boot() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map_or_else(|_| String::new(), |id| id.trim().to_owned())
-}
-
 /// Founds a session of our own, so that no terminal's signals reach us and our whole tree can be signalled.
 pub(super) fn found_session() -> io::Result<()> {
     setsid()?;
     Ok(())
-}
-
-/// Makes the kernel kill us when the thread that started us ends.
-pub(super) fn die_with_parent() -> io::Result<()> {
-    Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
 }
 
 /// Whether `pid` is our parent.
@@ -224,26 +207,8 @@ pub(super) fn is_executable(path: &Path) -> bool {
 /// Kills what runs in the session `session` and carries our room's mark in its environment. The mark is asked
 /// for because the session's number may belong to somebody else once our processes are gone.
 fn kill_leftovers(session: i32, mark: &str) {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<i32>().ok())
-        else {
-            continue;
-        };
-        let is_ours = stat(pid).is_ok_and(|stat| stat.session == session && !is_over(stat.state))
-            && fs::read(entry.path().join("environ")).is_ok_and(|environ| {
-                environ
-                    .split(|byte| *byte == 0)
-                    .any(|variable| variable == mark.as_bytes())
-            });
-        if let (true, Some(pid)) = (is_ours, Pid::from_raw(pid)) {
-            ignore_gone(kill_process(pid, Signal::KILL));
-        }
+    for pid in os::marked(session, mark).into_iter().filter_map(Pid::from_raw) {
+        ignore_gone(kill_process(pid, Signal::KILL));
     }
 }
 
@@ -281,39 +246,9 @@ fn ignore_gone(result: Result<(), Errno>) {
     }
 }
 
-fn is_over(state: char) -> bool {
-    matches!(state, 'Z' | 'X' | 'x')
-}
-
-fn stat(pid: i32) -> io::Result<Stat> {
-    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat"))?)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/<pid>/stat has an unknown form"))
-}
-
-/// The program's name stands in parentheses and may itself hold any character, so fields count from the last `)`.
-fn parse_stat(text: &str) -> Option<Stat> {
-    let (_, rest) = text.rsplit_once(')')?;
-    let mut fields = rest.split_ascii_whitespace();
-    let state = fields.next()?.chars().next()?;
-    let session = fields.nth(2)?.parse().ok()?;
-    let start = fields.nth(15)?.parse().ok()?;
-    Some(Stat {
-        state,
-        session,
-        start,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_program_may_have_any_name() {
-        let line = "42 (a) b (c) S 1 42 41 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 200 1844";
-        let stat = parse_stat(line).unwrap();
-        assert_eq!((stat.state, stat.session, stat.start), ('S', 41, 987_654));
-    }
 
     #[test]
     fn a_process_is_known_again_by_its_text() {
@@ -338,21 +273,14 @@ mod tests {
         for errno in [Errno::NOENT, Errno::SRCH] {
             assert!(process.has_ended(&failed(errno)), "{errno}");
         }
-        let seen = |state, start| {
-            let session = 1;
-            Ok(Stat {
-                state,
-                session,
-                start,
-            })
-        };
-        assert!(!process.has_ended(&seen('S', process.start)));
-        assert!(process.has_ended(&seen('Z', process.start)));
+        let seen = |is_over, start| Ok(Look { is_over, start });
+        assert!(!process.has_ended(&seen(false, process.start)));
+        assert!(process.has_ended(&seen(true, process.start)));
         assert!(
-            process.has_ended(&seen('S', process.start + 1)),
+            process.has_ended(&seen(false, process.start + 1)),
             "somebody else by now"
         );
-        assert!(process.has_ended(&stat(i32::MAX)), "no such process");
+        assert!(process.has_ended(&os::look(i32::MAX)), "no such process");
     }
 
     #[test]
