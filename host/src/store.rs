@@ -78,10 +78,9 @@ impl Store {
         let Err(cause) = self.reader.execute_unprepared("SELECT 1").await else {
             return Ok(());
         };
-        match &self.server {
+        if let Some(config) = &self.server {
             // A pool only tells that it waited in vain.
-            Some(config) => postgres::reach(config).await?,
-            None => {}
+            postgres::reach(config).await?;
         }
         Err(failed("reach the store")(cause))
     }

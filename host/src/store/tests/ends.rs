@@ -41,7 +41,7 @@ async fn an_end_reads_back_as_it_was_written_and_the_newest_counts(store: Store)
     }
     let other = RoomId::parse("pong-0000000b").unwrap();
     assert_eq!(store.room_end(&pong, &other).await.unwrap(), None);
-    let events = store.events(&pong, &Part::default(), 10).await.unwrap();
+    let events = store.events(Some(&pong), &Part::default(), 10).await.unwrap();
     let names: Vec<&str> = events.iter().map(|(_, event)| event.name.as_str()).collect();
     assert_eq!(names, ["roomEnded", "roomEnded", "schedulerCreated"]);
 }
@@ -88,7 +88,7 @@ async fn scaling_down_is_paused_once_and_until_that_is_taken_back(store: Store) 
         "a new version changes nothing"
     );
     assert_eq!(switch(ScaleIn::Allowed, 6_000).await, None);
-    let events = store.events(&pong.name, &Part::default(), 10).await.unwrap();
+    let events = store.events(Some(&pong.name), &Part::default(), 10).await.unwrap();
     let names: Vec<&str> = events.iter().map(|(_, event)| event.name.as_str()).collect();
     let expected = [
         "scaleInResumed",
