@@ -66,8 +66,24 @@ pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     fitted(header, rows.into_iter().collect(), columns, Paint::for_stdout())
 }
 
+/// What others said, with nothing in it that a terminal obeys: control characters are spelled out.
+pub(crate) fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
 fn fitted(header: &[&str], rows: Vec<Vec<String>>, columns: Option<usize>, paint: Paint) -> String {
     let header: Vec<String> = header.iter().map(|title| title.to_uppercase()).collect();
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|text| plain(text)).collect())
+        .collect();
     let length = |row: &Vec<String>, i: usize| row.get(i).map_or(0, |text| text.chars().count());
     let all = || rows.iter().chain([&header]);
     let widths: Vec<usize> = (0..header.len())
@@ -209,6 +225,16 @@ mod tests {
              \x20                     before it was ready"
         );
     }
+
+    #[test]
+    fn what_a_room_said_moves_no_cursor_and_makes_no_line() {
+        let rows = vec![vec!["\u{1b}]0;mine\u{7}\n\u{9b}2J".to_owned()]];
+        assert_eq!(
+            fitted(&["event"], rows, None, Paint::off()),
+            "EVENT\n\\u{1b}]0;mine\\u{7}\\n\\u{9b}2J"
+        );
+    }
+
     #[test]
     fn a_table_that_fits_nowhere_is_a_list() {
         let header = ["room", "state", "reason"];

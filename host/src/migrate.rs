@@ -82,18 +82,8 @@ pub fn main(args: &Args) -> ExitCode {
 
 async fn run(place: Place, is_check: bool) -> Result<ExitCode> {
     let store = match place {
-        // Opening a file migrates it, so that there is nothing to check but whether it is there.
-        Place::File(path) if is_check && !path.is_file() => {
-            anyhow::bail!("{} is not there", path.display())
-        }
-        Place::File(path) => {
-            Store::open(&path).await?.close().await?;
-            println!(
-                "{} is up to date; a file is brought so whenever it is opened",
-                path.display()
-            );
-            return Ok(ExitCode::SUCCESS);
-        }
+        Place::File(path) if !path.is_file() => anyhow::bail!("{} is not there", path.display()),
+        Place::File(path) => Store::open_as_it_is(&path).await?,
         Place::Server(config) => Store::on_server(*config)?,
     };
     store.ping().await?;

@@ -23,6 +23,7 @@ mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use sea_orm::{
@@ -40,6 +41,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Store {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
+    /// Rooms that say much wait for each other here, and take no connection from decisions.
+    events: DatabaseConnection,
+    /// Events written since the last look at how many there are.
+    told: Arc<AtomicU64>,
     /// Where a server is asked; `None` for a file.
     server: Option<Arc<postgres::Config>>,
 }
@@ -60,6 +65,11 @@ impl Store {
     /// Opens the database in this file, creates it when it is not there, and brings its tables up to date.
     pub async fn open(path: &Path) -> Result<Self, Error> {
         sqlite::open(path).await
+    }
+
+    /// Opens the database in this file as it is: it is neither made nor brought up to date.
+    pub async fn open_as_it_is(path: &Path) -> Result<Self, Error> {
+        sqlite::open_as_it_is(path).await
     }
 
     /// A store that lives as long as this value.
@@ -88,6 +98,7 @@ impl Store {
     /// Ends all connections; the write-ahead log of a file is folded into it.
     pub async fn close(self) -> Result<(), Error> {
         self.reader.close().await.map_err(failed("close the store"))?;
+        self.events.close().await.map_err(failed("close the store"))?;
         self.writer.close().await.map_err(failed("close the store"))
     }
 
@@ -108,9 +119,15 @@ impl Store {
     async fn begin(&self, subject: Subject, what: &'static str) -> Result<DatabaseTransaction, Error> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            // Each statement sees what was committed before it, so that what is read after the lock is the newest.
+            isolation_level: self.server.as_ref().map(|_| IsolationLevel::ReadCommitted),
             ..TransactionOptions::default()
         };
-        let transaction = self.writer.begin_with_options(options).await;
+        let connections = match subject {
+            Subject::Definitions | Subject::Journal => &self.writer,
+            Subject::Events => &self.events,
+        };
+        let transaction = connections.begin_with_options(options).await;
         let transaction = transaction.map_err(failed(what))?;
         postgres::lock(&transaction, subject)
             .await

@@ -38,17 +38,32 @@ fn a_place_that_is_none_is_refused_with_what_was_expected_and_without_its_passwo
 }
 
 #[test]
-fn a_file_is_brought_up_to_date_and_one_that_is_not_there_is_no_data_folder() {
+fn a_file_is_checked_as_it_is_then_brought_up_to_date_and_none_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("maestro.db");
     let place = format!("sqlite:{}", path.display());
-    let (code, _, stderr) = told(&maestro(&["--check", "--database", &place]));
-    assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.contains("is not there"), "{stderr}");
-    let (code, stdout, stderr) = told(&maestro(&["--database", &place]));
+    let check = ["--check", "--database", &place];
+    for arguments in [&check[1..], &check] {
+        let (code, _, stderr) = told(&maestro(arguments));
+        assert_eq!(code, Some(1), "{stderr}");
+        assert!(stderr.contains("is not there"), "{stderr}");
+        assert!(!path.exists());
+    }
+    let earlier = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/data-0.1.0/maestro.db"
+    );
+    std::fs::copy(earlier, &path).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let (code, stdout, stderr) = told(&maestro(&check));
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stdout.starts_with("pending: m0002_events"), "{stdout}");
+    assert_eq!(std::fs::read(&path).unwrap(), before, "a check changes nothing");
+    let (code, stdout, stderr) = told(&maestro(&check[1..]));
     assert_eq!(code, Some(0), "{stderr}");
-    assert!(stdout.contains("up to date"), "{stdout}");
-    assert!(path.is_file());
+    assert!(stdout.starts_with("applied m0002_events\n"), "{stdout}");
+    let (code, stdout, stderr) = told(&maestro(&check));
+    assert_eq!((code, stdout.as_str()), (Some(0), "up to date\n"), "{stderr}");
 }
 
 #[test]

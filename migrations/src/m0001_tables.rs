@@ -5,7 +5,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::schema::{bytes, index, number, serial, table, text};
+use crate::schema::{ALL_OR_NOTHING, bytes, index, number, serial, table, text};
 
 /// Creates every table of the first release.
 pub(crate) struct Migration;
@@ -18,6 +18,10 @@ impl MigrationName for Migration {
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        ALL_OR_NOTHING
+    }
+
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for table in tables() {
             manager.create_table(table).await?;

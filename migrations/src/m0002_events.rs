@@ -4,7 +4,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::schema::{index, number, serial, table, text};
+use crate::schema::{ALL_OR_NOTHING, index, number, serial, table, text};
 
 /// Creates the table of events.
 pub(crate) struct Migration;
@@ -17,6 +17,10 @@ impl MigrationName for Migration {
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        ALL_OR_NOTHING
+    }
+
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager.create_table(events()).await?;
         for index in indexes() {

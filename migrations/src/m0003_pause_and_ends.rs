@@ -3,7 +3,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::schema::index;
+use crate::schema::{ALL_OR_NOTHING, index};
 
 /// Adds the column and the index.
 pub(crate) struct Migration;
@@ -16,6 +16,10 @@ impl MigrationName for Migration {
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        ALL_OR_NOTHING
+    }
+
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager.alter_table(added()).await?;
         manager.create_index(of_rooms()).await

@@ -2,6 +2,9 @@
 
 use sea_orm_migration::prelude::*;
 
+/// On SQLite too, so that whoever is killed midway leaves all of a migration or nothing, with its mark.
+pub(crate) const ALL_OR_NOTHING: Option<bool> = Some(true);
+
 pub(crate) fn table(name: &str) -> TableCreateStatement {
     Table::create().table(Alias::new(name)).to_owned()
 }

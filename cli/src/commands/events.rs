@@ -180,7 +180,7 @@ fn line(event: &EventBody) -> String {
         of(event),
         details(&event.metadata)
     );
-    line.trim_end().to_owned()
+    output::plain(line.trim_end())
 }
 
 /// To what it happened; a room's name holds its scheduler's.

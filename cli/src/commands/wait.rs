@@ -53,7 +53,7 @@ pub(super) fn wait(client: &Client, format: Format, wait: &Wait) -> Result<()> {
             }
             Ok(Look::Short(_)) => {}
             // A Maestro that is being started, or started anew, is worth waiting for too.
-            Err(Error::Unreachable { .. }) if !left.is_zero() => {}
+            Err(error) if error.is_passing() && !left.is_zero() => {}
             Err(error) => return Err(error.into()),
         }
         thread::sleep(PERIOD.min(left));

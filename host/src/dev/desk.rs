@@ -11,6 +11,7 @@ use super::matchmaker::{RUSH, Rush};
 use crate::api::Api;
 use crate::cluster::local::Local;
 use crate::store::scale_in::ScaleIn;
+use crate::store::schedulers::State;
 
 /// What the table says of the keys.
 pub(super) const KEYS: &str = "e explain   m more matches   k kill a room   p pause scale-in   q quit";
@@ -73,7 +74,8 @@ impl Desk {
     /// Pauses scaling down; where it is paused everywhere already, takes that back.
     async fn pause(&self) {
         // A store that is away for a moment says so by itself.
-        let schedulers = self.api.store.schedulers().await.unwrap_or_default();
+        let mut schedulers = self.api.store.schedulers().await.unwrap_or_default();
+        schedulers.retain(|stored| stored.state == State::Live);
         let is_paused = schedulers
             .iter()
             .all(|stored| stored.scale_in_paused_at.is_some());

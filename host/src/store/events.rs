@@ -3,6 +3,8 @@
 //! One row each, newest first; those of a scheduler are written in the transaction that they tell of. They are bounded
 //! in age and size beside the journal, so that rooms that say much can't push decisions out. Callers: the API.
 
+use std::sync::atomic::Ordering;
+
 use maestro_core::names::{RoomId, SchedulerName};
 use maestro_core::time::Timestamp;
 use sea_orm::{
@@ -82,7 +84,9 @@ impl Store {
         const WHAT: &str = "store an event";
         let transaction = self.begin(Subject::Events, WHAT).await?;
         insert(&transaction, event).await?;
-        transaction.commit().await.map_err(failed(WHAT))
+        transaction.commit().await.map_err(failed(WHAT))?;
+        self.told.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// A scheduler's events with their places, newest first; those of all schedulers without one.

@@ -36,8 +36,10 @@ impl Store {
             Some(config) => {
                 let alone = postgres::alone(config).await?;
                 let applied = up(alone.connection()).await;
-                alone.end().await?;
-                applied
+                let ended = alone.end().await;
+                // Why it failed says more than that a connection could not be closed after it.
+                let applied = applied?;
+                ended.map(|()| applied)
             }
         }
     }

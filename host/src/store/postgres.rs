@@ -32,6 +32,9 @@ const STATEMENT: Duration = Duration::from_secs(10);
 /// The longest that a transaction may stay open without a statement: its owner hangs or is gone.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(30);
 
+/// Connections for events. They are written one after the other anyway; the second hides the first's way there and back.
+const EVENTS: u32 = 2;
+
 /// A connection is replaced after this time, so that connections spread again after a fail-over.
 const LIFETIME: Duration = Duration::from_secs(1_800);
 
@@ -45,7 +48,7 @@ pub struct Config {
 
 impl Config {
     /// What this URL says, as in `postgres://user:password@host:5432/database?sslmode=verify-full&sslrootcert=ca.pem`,
-    /// with at most `connections` connections.
+    /// with at most `connections` connections, and at least four.
     pub fn parse(url: &str, connections: u32) -> Result<Self, Error> {
         let unreadable = |cause: DbErr| Error::Open {
             // What can't be read could hold a password anywhere.
@@ -104,21 +107,32 @@ impl fmt::Debug for Config {
 
 pub(super) fn open(config: Config) -> Result<Store, Error> {
     let options = sqlx::ConnectOptions::disable_statement_logging(config.limited(STATEMENT));
-    let pool = config.pool().connect_lazy_with(options);
-    let database = DatabaseConnection::from(pool);
+    // Whoever waits for a lock holds a connection meanwhile: readers have their own, and events no more than a few.
+    let readers = config.connections.div_ceil(2);
+    let writers = config.connections.saturating_sub(readers + EVENTS).max(1);
+    let pool = |connections| -> DatabaseConnection {
+        let pool = config.pool().max_connections(connections);
+        pool.connect_lazy_with(options.clone()).into()
+    };
     Ok(Store {
-        reader: database.clone(),
-        writer: database,
+        reader: pool(readers),
+        writer: pool(writers),
+        events: pool(EVENTS),
+        told: Arc::default(),
         server: Some(Arc::new(config)),
     })
 }
 
+/// A connection outside the pool, soon or not at all.
+async fn connect(config: &Config, options: &PgConnectOptions) -> Result<PgConnection, Error> {
+    let connecting = timeout(PATIENCE, PgConnection::connect_with(options)).await;
+    let connection = connecting.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+    connection.map_err(|cause| config.failed(cause))
+}
+
 /// Connects once, outside the pool; an error says why that can't be.
 pub(super) async fn reach(config: &Config) -> Result<(), Error> {
-    let options = config.limited(STATEMENT);
-    let connecting = timeout(PATIENCE, PgConnection::connect_with(&options)).await;
-    let connection = connecting.unwrap_or(Err(sqlx::Error::PoolTimedOut));
-    let connection = connection.map_err(|cause| config.failed(cause))?;
+    let connection = connect(config, &config.limited(STATEMENT)).await?;
     connection.close().await.map_err(|cause| config.failed(cause))
 }
 

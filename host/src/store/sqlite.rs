@@ -5,6 +5,7 @@
 //! when the file is opened: whoever has the file is the only one who could.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -23,12 +24,37 @@ pub(super) async fn open(path: &Path) -> Result<Store, Error> {
     let writer = connect(path, 1).await.map_err(opened)?;
     let store = Store {
         reader: writer.clone(),
+        events: writer.clone(),
         writer,
         server: None,
+        told: Arc::default(),
     };
     store.migrate().await?;
     let reader = connect(path, READERS).await.map_err(opened)?;
     Ok(Store { reader, ..store })
+}
+
+/// Opens a file that is there, and neither makes nor changes anything in it.
+pub(super) async fn open_as_it_is(path: &Path) -> Result<Store, Error> {
+    let file = path.to_owned();
+    let mut options = options("sqlite:maestro.db", 1);
+    options.map_sqlx_sqlite_opts(move |sqlite: SqliteConnectOptions| {
+        sqlite
+            .filename(&file)
+            .create_if_missing(false)
+            .busy_timeout(PATIENCE)
+    });
+    let database = Database::connect(options).await.map_err(|cause| Error::Open {
+        place: path.display().to_string(),
+        cause,
+    })?;
+    Ok(Store {
+        reader: database.clone(),
+        events: database.clone(),
+        writer: database,
+        server: None,
+        told: Arc::default(),
+    })
 }
 
 pub(super) async fn in_memory() -> Result<Store, Error> {
@@ -43,8 +69,10 @@ pub(super) async fn in_memory() -> Result<Store, Error> {
     })?;
     let store = Store {
         reader: writer.clone(),
+        events: writer.clone(),
         writer,
         server: None,
+        told: Arc::default(),
     };
     store.migrate().await?;
     Ok(store)

@@ -42,7 +42,7 @@ impl Ends {
         let dropped = std::mem::take(&mut self.dropped);
         if dropped > 0 {
             tracing::warn!(
-                "the store was away for too long: the ends of {dropped} rooms were not written down"
+                "more rooms ended than wait for the store at once: the ends of {dropped} rooms were not written down"
             );
         }
         Ok(())

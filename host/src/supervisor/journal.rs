@@ -186,7 +186,7 @@ impl Journal {
             }
             self.open.remove(&name);
         }
-        if self.last_trim.is_none_or(|last| last.elapsed() >= TRIM) {
+        if self.store.is_much_told() || self.last_trim.is_none_or(|last| last.elapsed() >= TRIM) {
             self.last_trim = Some(Instant::now());
             self.store.trim(Budget::default(), now).await?;
         }

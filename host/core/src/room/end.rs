@@ -65,7 +65,9 @@ impl Room {
     pub(super) fn ended_how(&self) -> Health {
         let is_well = match (&self.intent, &self.phase) {
             (Intent::Draining { .. } | Intent::Stopping { .. }, _) => true,
-            (_, Phase::Exited { code, .. }) => *code == Some(0) && self.said_goodbye(),
+            (_, Phase::Exited { code: Some(code), .. }) => *code == 0 && self.said_goodbye(),
+            // Of one that was adopted nobody may know the code.
+            (_, Phase::Exited { code: None, .. }) => self.said_goodbye() && self.origin == Origin::Adopted,
             (_, Phase::Absent { .. }) => self.said_goodbye(),
             // It never was, for nobody wanted it any more, or because it could not be.
             (_, Phase::Unseen | Phase::Pending { .. } | Phase::Running { .. }) => !self.is_tried_out(),

@@ -127,6 +127,10 @@ fn event(kind: EventKind, fields: &Fields) -> Result<String, String> {
     match kind {
         EventKind::Player if OF_PLAYERS.contains(&name.as_str()) => Ok(name.clone()),
         EventKind::Player => Err(wrong_word("event", name, &OF_PLAYERS)),
+        // It is shown on terminals, and PostgreSQL keeps no NUL.
+        EventKind::Room | EventKind::Scheduler if name.contains(char::is_control) => {
+            Err(format!("`event` has control characters: {}", quoted(name)))
+        }
         EventKind::Room | EventKind::Scheduler if (1..=NAME_LIMIT).contains(&name.len()) => Ok(name.clone()),
         EventKind::Room | EventKind::Scheduler => Err(format!("`event` is {}; {expected}", quoted(name))),
     }

@@ -32,8 +32,8 @@ pub(in crate::api) async fn switch(
     Path(scheduler): Path<String>,
     body: Body,
 ) -> Result<Json<ScaleInAnswer>, Problem> {
-    let entry = api.scheduler(&scheduler).await?;
     let bytes = read_body(body, LIMIT).await?;
+    let entry = api.scheduler(&scheduler).await?;
     let request: ScaleInRequest = serde_json::from_slice(&bytes).map_err(|error| {
         let description = format!("expected {{\"paused\": true}} or {{\"paused\": false}}: {error}");
         Problem::new(

@@ -1,5 +1,7 @@
 //! How old and how large the journal, the recorded samples and the events may get, and what went for it.
 
+use std::sync::atomic::Ordering;
+
 use maestro_core::time::{Span, Timestamp};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func};
 use sea_orm::{
@@ -18,6 +20,9 @@ const ROW_BYTES: u64 = 128;
 
 /// Events get this part of the journal's size beside it: rooms that say much must not push decisions out.
 const EVENTS_PART: u64 = 4;
+
+/// Events after which a trim comes before its time: at the longest that an event may be, an eighth of their budget.
+const MUCH: u64 = 2_000;
 
 /// Notes of what was dropped are joined within this time and kept for ninety times as long.
 const NOTE: Span = Span::from_secs(86_400);
@@ -83,14 +88,13 @@ pub struct Dropped {
 impl Store {
     /// Drops what is over the budget, and says what that was.
     pub async fn trim(&self, budget: Budget, now: Timestamp) -> Result<Vec<Dropped>, Error> {
-        const WHAT: &str = "trim the journal";
+        self.told.store(0, Ordering::Relaxed);
         let mut all = Vec::new();
-        let transaction = self.begin(Subject::Journal, WHAT).await?;
         for table in [Table::Journal, Table::Samples, Table::Events] {
-            let gone = table.drop_before(&transaction, now - budget.age).await?;
-            all.extend(gone.filter(|gone| gone.records > 0));
+            while let Some(gone) = self.drop_aged(table, now - budget.age).await? {
+                add(&mut all, gone);
+            }
         }
-        transaction.commit().await.map_err(failed(WHAT))?;
         while let Some(gone) = self.drop_oldest(budget.bytes).await? {
             add(&mut all, gone);
         }
@@ -101,6 +105,11 @@ impl Store {
             self.note_dropped(gone, now).await?;
         }
         Ok(all)
+    }
+
+    /// Whether so many events were written since the last trim that another one is due.
+    pub fn is_much_told(&self) -> bool {
+        self.told.load(Ordering::Relaxed) >= MUCH
     }
 
     /// What was dropped in the last ninety days, newest first.
@@ -159,6 +168,17 @@ impl Store {
             }
         }
         transaction.commit().await.map_err(failed(WHAT))
+    }
+
+    /// Drops some of the rows that are too old: few at a time, so that no statement takes long, however many there are.
+    async fn drop_aged(&self, table: Table, edge: Timestamp) -> Result<Option<Dropped>, Error> {
+        const WHAT: &str = "drop what is too old";
+        let transaction = self.begin(Subject::Journal, WHAT).await?;
+        let mut rows = table.oldest(&transaction).await?;
+        rows.retain(|(_, at, _)| *at < edge.ms());
+        let gone = table.drop_rows(&transaction, &rows, Reason::Age).await?;
+        transaction.commit().await.map_err(failed(WHAT))?;
+        Ok(gone)
     }
 
     /// Drops the oldest rows of the table that reaches back further, if both together are over `bytes`.
@@ -220,9 +240,11 @@ struct Size {
 struct Sum {
     records: i64,
     bytes: Option<i64>,
-    since: Option<i64>,
-    until: Option<i64>,
+    oldest: Option<i64>,
 }
+
+/// Number, time and size of a row.
+type Row = (i64, i64, i64);
 
 /// The same statement on any table: they share the names of these columns.
 macro_rules! on {
@@ -254,61 +276,33 @@ impl Table {
     }
 
     async fn size(self, database: &DatabaseTransaction) -> Result<Size, Error> {
-        let sum = self.sum(database, i64::MAX).await?;
+        let sum = self.sum(database).await?;
         let records: u64 = number("a count of rows", sum.records)?;
         let bytes: u64 = number("a sum of sizes", sum.bytes.unwrap_or(0))?;
         Ok(Size {
             bytes: bytes.saturating_add(records.saturating_mul(ROW_BYTES)),
-            oldest: sum.until,
+            oldest: sum.oldest,
         })
     }
 
-    /// Adds up what ended before `edge`, from the index alone. `until` is the least time here, see `size`.
-    async fn sum(self, database: &impl ConnectionTrait, edge: i64) -> Result<Sum, Error> {
+    /// Adds up all of it, from the index alone.
+    async fn sum(self, database: &impl ConnectionTrait) -> Result<Sum, Error> {
         const WHAT: &str = "add up the journal";
         let big = |sum| Func::cast_as(sum, Alias::new("bigint"));
         let sum = on!(self, rows => rows::Entity::find()
             .select_only()
             .column_as(rows::Column::At.count(), "records")
             .expr_as(big(Expr::col(rows::Column::Size).sum()), "bytes")
-            .column_as(rows::Column::At.max(), "since")
-            .column_as(rows::Column::At.min(), "until")
-            .filter(rows::Column::At.lt(edge))
+            .column_as(rows::Column::At.min(), "oldest")
             .into_model::<Sum>()
             .one(database)
             .await);
         let none = Sum {
             records: 0,
             bytes: None,
-            since: None,
-            until: None,
+            oldest: None,
         };
         Ok(sum.map_err(failed(WHAT))?.unwrap_or(none))
-    }
-
-    async fn drop_before(
-        self,
-        database: &DatabaseTransaction,
-        edge: Timestamp,
-    ) -> Result<Option<Dropped>, Error> {
-        const WHAT: &str = "drop what is too old";
-        let sum = self.sum(database, edge.ms()).await?;
-        let (Some(newest), Some(oldest)) = (sum.since, sum.until) else {
-            return Ok(None);
-        };
-        on!(self, rows => rows::Entity::delete_many()
-            .filter(rows::Column::At.lt(edge.ms()))
-            .exec(database)
-            .await
-            .map_err(failed(WHAT))?);
-        Ok(Some(Dropped {
-            table: self,
-            reason: Reason::Age,
-            since: Timestamp::from_ms(oldest),
-            until: Timestamp::from_ms(newest),
-            records: number("a count of rows", sum.records)?,
-            bytes: number("a sum of sizes", sum.bytes.unwrap_or(0))?,
-        }))
     }
 
     /// Drops the oldest rows: no more than it takes to free `excess`, and none that is newer than `edge`.
@@ -318,16 +312,10 @@ impl Table {
         excess: u64,
         edge: Option<i64>,
     ) -> Result<Option<Dropped>, Error> {
-        const WHAT: &str = "drop the oldest rows";
-        let mut rows: Vec<(i64, i64, i64)> = on!(self, rows => rows::Entity::find()
-            .select_only()
-            .columns([rows::Column::Id, rows::Column::At, rows::Column::Size])
-            .order_by_asc(rows::Column::At)
-            .limit(CHUNK)
-            .into_tuple()
-            .all(database)
-            .await
-            .map_err(failed(WHAT))?);
+        let mut rows = match self {
+            Self::Events => oldest_events(database).await?,
+            Self::Journal | Self::Samples => self.oldest(database).await?,
+        };
         let mut freed = 0;
         let enough = rows.iter().position(|(_, at, size)| {
             let is_enough = freed >= excess || edge.is_some_and(|edge| *at > edge);
@@ -335,12 +323,35 @@ impl Table {
             is_enough
         });
         rows.truncate(enough.unwrap_or(rows.len()));
+        self.drop_rows(database, &rows, Reason::Size).await
+    }
+
+    /// Some of the oldest rows: their numbers, times and sizes.
+    async fn oldest(self, database: &DatabaseTransaction) -> Result<Vec<Row>, Error> {
+        let rows = on!(self, rows => rows::Entity::find()
+            .select_only()
+            .columns([rows::Column::Id, rows::Column::At, rows::Column::Size])
+            .order_by_asc(rows::Column::At)
+            .limit(CHUNK)
+            .into_tuple()
+            .all(database)
+            .await);
+        rows.map_err(failed("find the oldest rows"))
+    }
+
+    async fn drop_rows(
+        self,
+        database: &DatabaseTransaction,
+        rows: &[Row],
+        reason: Reason,
+    ) -> Result<Option<Dropped>, Error> {
+        const WHAT: &str = "drop the oldest rows";
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
             return Ok(None);
         };
         let gone = Dropped {
             table: self,
-            reason: Reason::Size,
+            reason,
             since: Timestamp::from_ms(first.1),
             until: Timestamp::from_ms(last.1),
             records: rows.len() as u64,
@@ -353,6 +364,25 @@ impl Table {
             .await
             .map_err(failed(WHAT))?);
         Ok(Some(gone))
+    }
+}
+
+/// Some of the oldest events that rooms told of themselves; when there are none any more, of all. Rooms that say much
+/// then push out what rooms said, and not how rooms ended or what people did.
+async fn oldest_events(database: &DatabaseTransaction) -> Result<Vec<Row>, Error> {
+    let told: Vec<Row> = event::Entity::find()
+        .select_only()
+        .columns([event::Column::Id, event::Column::At, event::Column::Size])
+        .filter(event::Column::SentAt.is_not_null())
+        .order_by_asc(event::Column::At)
+        .limit(CHUNK)
+        .into_tuple()
+        .all(database)
+        .await
+        .map_err(failed("find the oldest events"))?;
+    match told.is_empty() {
+        true => Table::Events.oldest(database).await,
+        false => Ok(told),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::DatabaseConnection;
 use sqlx::{Connection, PgConnection};
 
-use super::{Config, LOCKS};
+use super::{Config, LOCKS, connect};
 use crate::store::Error;
 
 /// The second half of the lock of whoever migrates.
@@ -27,7 +27,7 @@ pub(in crate::store) struct Alone {
 pub(in crate::store) async fn alone(config: &Config) -> Result<Alone, Error> {
     let failed = |cause| config.failed(cause);
     let options = config.limited(LIMIT);
-    let mut lock = PgConnection::connect_with(&options).await.map_err(failed)?;
+    let mut lock = connect(config, &options).await?;
     let (is_free,): (bool,) = sqlx::query_as("SELECT pg_try_advisory_lock($1, $2)")
         .bind(LOCKS)
         .bind(MIGRATION)

@@ -88,7 +88,10 @@ async fn scaling_down_is_paused_once_and_until_that_is_taken_back(store: Store) 
         "a new version changes nothing"
     );
     assert_eq!(switch(ScaleIn::Allowed, 6_000).await, None);
-    let events = store.events(Some(&pong.name), &Part::default(), 10).await.unwrap();
+    let events = store
+        .events(Some(&pong.name), &Part::default(), 10)
+        .await
+        .unwrap();
     let names: Vec<&str> = events.iter().map(|(_, event)| event.name.as_str()).collect();
     let expected = [
         "scaleInResumed",
