@@ -192,6 +192,7 @@ async fn events_that_are_not_right() {
         of_room().body("{}"),
         of_room().body(r#"{"event":"","timestamp":1700000000}"#),
         of_room().body(r#"{"event":7,"timestamp":"now","metadata":[]}"#),
+        of_room().body(r#"{"event":"\u001b]0;mine\u0007\u0000","timestamp":1700000000}"#),
         of_room().json(&json!({ "event": "e".repeat(101), "timestamp": START })),
         of_room().body(vec![b' '; 16 * 1024 + 1]),
         of_player().body("{}"),

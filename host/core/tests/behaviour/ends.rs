@@ -69,6 +69,18 @@ fn an_end_says_why_and_with_which_code_and_words() {
         exits(room, Some(1), "");
     };
     check(adopted, Health::Failed, "it ended by itself");
+    // It is no child of ours, and nobody can tell its code.
+    let adopted = |room: &mut Room| {
+        room.origin = Origin::Adopted;
+        says(room, Reported::Terminated, 2);
+        exits(room, None, "exit code unknown");
+    };
+    check(adopted, Health::Well, "it said that it was ending");
+    let killed = |room: &mut Room| {
+        says(room, Reported::Terminating, 2);
+        exits(room, None, "SIGKILL");
+    };
+    check(killed, Health::Failed, "it said that it was ending");
     check(
         |room| room.phase = Phase::Absent { at: at(5) },
         Health::Failed,

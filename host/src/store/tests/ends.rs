@@ -4,12 +4,14 @@ use maestro_core::names::RoomId;
 use maestro_core::room::{Creation, End, Phase, Room};
 
 use super::super::events::{Event, Kind, Part};
+use super::super::journal::Budget;
 use super::super::scale_in::ScaleIn;
 use super::*;
 
 on_both! {
     an_end_reads_back_as_it_was_written_and_the_newest_counts;
     what_a_room_tells_under_that_name_is_no_end;
+    what_rooms_say_goes_before_how_rooms_ended;
     scaling_down_is_paused_once_and_until_that_is_taken_back;
 }
 
@@ -59,6 +61,36 @@ async fn what_a_room_tells_under_that_name_is_no_end(store: Store) {
     };
     store.append_event(&told).await.unwrap();
     assert_eq!(store.room_end(&name("pong"), &id()).await.unwrap(), None);
+}
+
+async fn what_rooms_say_goes_before_how_rooms_ended(store: Store) {
+    let pong = name("pong");
+    let ends = [(pong.clone(), end(Some(3), "no licence", 1_000))];
+    store.append_ends(&ends).await.unwrap();
+    for ms in 0..600 {
+        let told = Event {
+            scheduler: pong.clone(),
+            room: Some(id()),
+            kind: Kind::Room,
+            name: "goal".to_owned(),
+            at: at(2_000 + ms),
+            sent_at: Some(at(2_000 + ms)),
+            metadata: "{}".to_owned(),
+        };
+        store.append_event(&told).await.unwrap();
+    }
+    // Room for some fifty of them: 134 bytes each, and a quarter of the budget.
+    let budget = Budget {
+        bytes: 4 * 50 * 134,
+        ..Budget::default()
+    };
+    let gone = store.trim(budget, at(3_000)).await.unwrap();
+    let records: u64 = gone.iter().map(|gone| gone.records).sum();
+    assert!((500..600).contains(&records), "{gone:?}");
+    assert!(store.room_end(&pong, &id()).await.unwrap().is_some());
+    let budget = Budget { bytes: 0, ..budget };
+    store.trim(budget, at(3_000)).await.unwrap();
+    assert_eq!(store.room_end(&pong, &id()).await.unwrap(), None);
 }
 
 async fn scaling_down_is_paused_once_and_until_that_is_taken_back(store: Store) {
