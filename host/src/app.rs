@@ -165,12 +165,34 @@ impl App {
     pub async fn shutdown(&self, ending: Ending) -> Result<()> {
         let acted = self.acting.stop(STOP).await;
         self.cluster.shutdown(ending).await;
+        self.write_ends().await;
         // Whoever never finishes a request does not make a failure of it.
         if let Err(late) = self.serving.stop(FAREWELL).await {
             tracing::warn!("connections were cut off: {late}");
         }
         self.store.clone().close().await?;
         acted.map_err(anyhow::Error::msg)
+    }
+}
+
+impl App {
+    /// Writes down that rooms ended with Maestro: no loop is left that would see it.
+    async fn write_ends(&self) {
+        let now = (self.api.wall)();
+        for stored in self.store.schedulers().await.unwrap_or_default() {
+            let rooms = self.registry.rooms(&stored.name).await.unwrap_or_default();
+            let running = rooms.into_iter().filter(|room| !room.has_ended());
+            let ends: Vec<_> = running
+                .map(|mut room| {
+                    // One that was asked to go before keeps that reason.
+                    if room.stop("Maestro was ended", None, now).is_err() {}
+                    (stored.name.clone(), room.end(now))
+                })
+                .collect();
+            if let Err(error) = self.store.append_ends(&ends).await {
+                tracing::warn!(scheduler.name = %stored.name, "how rooms of {} ended was not written down: {error}", stored.name);
+            }
+        }
     }
 }
 

@@ -11,6 +11,12 @@ pub fn log_filter() -> Option<String> {
     std::env::var(LOG).ok().filter(|text| !text.is_empty())
 }
 
+/// Whether the user wants no colours (<https://no-color.org>), or has a terminal without any.
+pub fn is_colourless() -> bool {
+    let is_set = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    is_set || std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
 /// The user's cache folder for compiled policies: `$XDG_CACHE_HOME/maestro`, else `~/.cache/maestro`; a folder of this
 /// process's own below the temporary one when there is no home.
 pub fn policy_cache() -> PathBuf {

@@ -35,6 +35,7 @@ use crate::app::{App, Settings};
 use crate::args::Dev;
 use crate::cluster::local::{Ending, Program};
 use crate::config;
+use crate::supervisor::chain;
 use crate::tasks::{Kind, blocking};
 use crate::telemetry;
 use address::Reach;
@@ -74,7 +75,7 @@ pub fn main(dev: Dev) -> ExitCode {
     match begun.and_then(|runtime| runtime.block_on(run)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use crate::config;
 use crate::store::migration::Standing;
 use crate::store::{Store, postgres};
+use crate::supervisor::chain;
 use crate::telemetry;
 
 /// What `--check` ends with while something is pending, so that a script can tell it from a failure.
@@ -54,7 +55,7 @@ impl FromStr for Place {
             Some(path) => Ok(Self::File(path.into())),
             None => match postgres::Config::parse(text, CONNECTIONS) {
                 Ok(config) => Ok(Self::Server(Box::new(config))),
-                Err(error) => Err(format!("{:#}", anyhow::Error::from(error))),
+                Err(error) => Err(chain(&error)),
             },
         }
     }
@@ -75,7 +76,7 @@ pub fn main(args: &Args) -> ExitCode {
         .context("can't start")
         .and_then(|runtime| runtime.block_on(run(place, args.check)));
     done.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", chain(error.as_ref()));
         ExitCode::FAILURE
     })
 }

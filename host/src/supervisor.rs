@@ -303,13 +303,16 @@ impl Running {
     }
 }
 
-/// An error with its causes, for a log line.
+/// An error with its causes, for a line to people. Each is said once: some errors repeat their cause in their own text.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
+        let told = error.to_string();
+        if !text.ends_with(&told) {
+            text.push_str(": ");
+            text.push_str(&told);
+        }
         cause = error.source();
     }
     text

@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use self::line::{Fields, Seconds};
+use crate::config;
 use crate::registry::clock;
 
 /// What is logged unless the user says otherwise.
@@ -20,12 +21,13 @@ const DEFAULT: &str =
 
 /// Begins logging to stderr by `filter`, in the syntax of tracing's filters; [`None`] takes the default. Called once.
 pub fn log_to_stderr(filter: Option<&str>) {
-    begin(subscriber(filter, stderr, stderr().is_terminal()));
+    let is_coloured = stderr().is_terminal() && !config::is_colourless();
+    begin(subscriber(filter, stderr, is_coloured));
 }
 
 /// Begins logging into `lines`, for whoever owns the terminal.
 pub fn log_to(filter: Option<&str>, lines: Lines) {
-    begin(subscriber(filter, lines, true));
+    begin(subscriber(filter, lines, !config::is_colourless()));
 }
 
 fn subscriber<W>(filter: Option<&str>, writer: W, is_coloured: bool) -> impl tracing::Subscriber + Send + Sync

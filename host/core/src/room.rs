@@ -362,11 +362,17 @@ impl Room {
         }
     }
 
-    /// When its create is known to have succeeded; else when its name was reserved.
+    /// When its create is known to have succeeded; else when its name was reserved. Of one that was adopted, when it
+    /// began to run, if that is known.
     pub fn created_at(&self) -> Timestamp {
-        match self.creation {
+        let known = match self.creation {
             Creation::Confirmed { at } => at,
             Creation::Unconfirmed { .. } => self.reserved_at,
+        };
+        match (self.origin, &self.phase) {
+            (Origin::Adopted, Phase::Running { since }) => known.min(*since),
+            (Origin::Adopted, Phase::Exited { at, .. }) => known.min(*at),
+            _ => known,
         }
     }
 

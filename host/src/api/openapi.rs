@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::http::{HeaderValue, header};
-use axum::response::{Html, IntoResponse};
+use axum::response::{Html, IntoResponse, Redirect};
 use axum::routing::get;
 use axum::{Json, Router};
 use maestro_wire::http::ErrorBody;
@@ -89,6 +89,8 @@ pub(super) fn routes(mut document: OpenApi) -> Router<Arc<Api>> {
     Router::new()
         .route("/openapi.json", get(show))
         .route("/docs", get(page))
+        // Whoever opens the address in a browser wants to see something.
+        .route("/", get(async || Redirect::temporary("/docs")))
 }
 
 async fn page() -> impl IntoResponse {

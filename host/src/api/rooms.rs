@@ -7,7 +7,7 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::{Request, State};
 use maestro_core::deadlines::{Clocks, Watch};
-use maestro_core::names::RoomId;
+use maestro_core::names::{RoomId, SchedulerName};
 use maestro_core::room::{Room, Status};
 use maestro_core::scheduler::Protocol;
 use maestro_wire::call::read_report;
@@ -139,7 +139,19 @@ pub(super) async fn one(
     State(api): State<Api>,
     Path((scheduler, room)): Path<(String, String)>,
 ) -> Result<Json<RoomBody>, Problem> {
-    let entry = api.scheduler(&scheduler).await?;
+    let entry = match api.scheduler(&scheduler).await {
+        Ok(entry) => entry,
+        // Its scheduler may be gone, and the event of its end still there.
+        Err(unknown) => {
+            return match (SchedulerName::parse(&scheduler), RoomId::parse(&room)) {
+                (Ok(name), Ok(id)) => {
+                    let end = api.store.room_end(&name, &id).await?;
+                    end.map(|end| Json(view::gone(&name, &end))).ok_or(unknown)
+                }
+                _ => Err(unknown),
+            };
+        }
+    };
     let (name, id) = (&entry.scheduler.name, room_id(&entry, &room)?);
     if api.registry.room(name, &id).await?.is_none()
         && let Some(end) = api.store.room_end(name, &id).await?

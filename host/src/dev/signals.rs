@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM as a person means them: once is "end", again a while later is "now".
+//! SIGINT, SIGTERM and SIGHUP as a person means them: once is "end", again a while later is "now".
 
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ const ECHO: Duration = Duration::from_secs(1);
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// The terminal was closed.
+    hang_up: Signal,
     first: Option<Instant>,
 }
 
@@ -24,6 +26,7 @@ impl Signals {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
+            hang_up: listen(SignalKind::hangup())?,
             first: None,
         })
     }
@@ -34,6 +37,7 @@ impl Signals {
             tokio::select! {
                 _ = self.interrupt.recv() => {}
                 _ = self.terminate.recv() => {}
+                _ = self.hang_up.recv() => {}
             }
             let now = Instant::now();
             match self.first {

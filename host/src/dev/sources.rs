@@ -173,7 +173,9 @@ impl Source {
 
     fn read(file: &Path) -> Result<Self> {
         let name = file.display().to_string();
-        let text = std::fs::read_to_string(file).with_context(|| format!("can't read {name}"))?;
+        let text = std::fs::read_to_string(file).with_context(|| {
+            format!("can't read {name}; `maestro dev init {name}` writes one to begin with")
+        })?;
         // The same file by whatever path is the same manager. A pipe has no path, only the name it was given.
         let real = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
         Ok(Self {

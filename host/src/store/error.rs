@@ -64,7 +64,7 @@ pub enum Error {
     #[error("scheduler {0} is being deleted")]
     Deleting(SchedulerName),
     /// The scheduler is managed from elsewhere.
-    #[error("scheduler {scheduler} is managed by {managed_by}")]
+    #[error("scheduler {scheduler} is managed by {managed_by}{}", elsewhere(managed_by))]
     ManagedElsewhere {
         /// The scheduler.
         scheduler: SchedulerName,
@@ -144,6 +144,16 @@ impl Error {
             | Self::PolicyGone(_)
             | Self::OperationOver(_) => false,
         }
+    }
+}
+
+/// What to do instead.
+fn elsewhere(managed_by: &ManagedBy) -> &'static str {
+    match managed_by {
+        ManagedBy::File(_) => {
+            "; change and save that, or run a document of your own (`maestro dev init` writes one)"
+        }
+        ManagedBy::Api => "",
     }
 }
 

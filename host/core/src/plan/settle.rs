@@ -82,7 +82,11 @@ fn overdue(input: &Input, room: &Room) -> Option<Action> {
             unheard_since: Some(room.reports.life_witnessed),
             reason: overdue.to_string(),
         }),
-        Some(overdue) => Some(stop(room, &overdue.to_string())),
+        Some(overdue) => Some(match (&overdue, &room.intent) {
+            // It left because it was asked to: that is why.
+            (Overdue::Left, Intent::Draining { reason, .. }) => stop(room, reason),
+            _ => stop(room, &overdue.to_string()),
+        }),
         None if input.watch.is_allocation_over(room) => Some(Action::ExpireAllocation {
             room: room.id.clone(),
             revision: room.revision,

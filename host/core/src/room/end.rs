@@ -110,8 +110,7 @@ impl Room {
 
     fn why_it_ended(&self, at: Timestamp) -> String {
         match (&self.intent, &self.phase, self.creation) {
-            (Intent::Stopping { reason, .. }, _, _) => reason.clone(),
-            (Intent::Draining { reason, .. }, _, _) => format!("it was asked to leave: {reason}"),
+            (Intent::Stopping { reason, .. } | Intent::Draining { reason, .. }, _, _) => reason.clone(),
             (_, _, Creation::Unconfirmed { .. }) if self.is_tried_out() => {
                 format!("it could not be created in {CREATE_TRIES} tries")
             }

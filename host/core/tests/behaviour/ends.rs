@@ -94,11 +94,7 @@ fn an_end_that_was_asked_for_says_by_which_rule() {
         room.drain("only 2 rooms are wanted", at(2)).unwrap();
         exits(room, Some(0), "");
     };
-    check(
-        drained,
-        Health::Well,
-        "it was asked to leave: only 2 rooms are wanted",
-    );
+    check(drained, Health::Well, "only 2 rooms are wanted");
     let stopped = |room: &mut Room| {
         room.stop("it was not ready within 2 min of its creation", None, at(2))
             .unwrap();
