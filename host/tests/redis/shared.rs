@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use futures::FutureExt;
 use futures::future::join_all;
 use maestro::registry::contract::Harness;
-use maestro::registry::{Act, Call, Cursor, Registry, Taken, Terms};
-use maestro_core::names::RoomId;
+use maestro::registry::{Act, Call, Cursor, Fence, Registry, Seen, Taken, Terms};
+use maestro_core::names::{RoomId, SchedulerName};
 use maestro_core::report::Reported;
 use maestro_core::room::{Intent, Phase, Use};
 use maestro_core::time::{Span, Timestamp};
@@ -78,54 +78,14 @@ async fn many_who_ask_two_processes_at_once_get_each_room_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_of_a_removed_scheduler_stays_in_the_server() {
     for bench in [Bench::single().await, Bench::cluster().await] {
-        let scheduler = name("pong");
-        let (fence, ids) = fleet(&bench.redis, &scheduler, 5).await;
-        bench.redis.save(&fence, &Default::default()).await.unwrap();
-        bench.redis.set_epoch(&fence, None).await.unwrap();
-        for _ in 0..100 {
-            bench.redis.beat().await.unwrap();
-            bench.pass(Span::from_secs(1));
-        }
-        assert_eq!(bench.redis.allocate(&scheduler, TERMS).await.unwrap(), None);
-        // Something of every kind: passed over, provisional, gone, removed.
-        let now = bench.redis.changes(&scheduler, Cursor::START).await.unwrap().now;
-        let Call::Report {
-            report: said,
-            version,
-            ..
-        } = report(Reported::Ready, now)
-        else {
-            panic!("it is a report");
-        };
-        let call = Call::Report {
-            report: said,
-            authentic: false,
-            version,
-        };
-        let stranger = RoomId::new(&scheduler, 77);
-        let receipt = bench.redis.report(&scheduler, &stranger, call).await.unwrap();
-        assert_eq!(receipt.taken, Taken::Provisional);
-        let mut gone = running();
-        gone.phase = Phase::Exited {
-            at: now,
-            code: None,
-            reason: String::new(),
-        };
-        for id in &ids[..2] {
-            bench.redis.observe(&fence, id, gone.clone()).await.unwrap();
-        }
-        let room = bench.redis.room(&scheduler, &ids[0]).await.unwrap().unwrap();
-        bench
-            .redis
-            .act(&fence, &ids[0], room.revision, Act::Forget)
-            .await
-            .unwrap();
+        let fence = everything(&bench, &name("pong")).await;
         let tag = format!("{}:{{pong}}:", bench.config.prefix);
         let keys = bench.keys().await;
         let kinds: Vec<&str> = keys.iter().filter_map(|key| key.strip_prefix(&tag)).collect();
         assert_eq!(
             kinds,
             [
+                "allocatable",
                 "gone",
                 "heard",
                 "held",
@@ -134,12 +94,64 @@ async fn nothing_of_a_removed_scheduler_stays_in_the_server() {
                 "provisional",
                 "removed",
                 "rooms",
-                "state"
+                "state",
             ],
         );
         bench.redis.remove(&fence).await.unwrap();
         assert_eq!(bench.keys().await, [format!("{}:witness", bench.config.prefix)]);
     }
+}
+
+/// A scheduler with something of every kind: rooms that are silent and passed over, gone, removed, heard of again,
+/// and one that only reports.
+async fn everything(bench: &Bench, scheduler: &SchedulerName) -> Fence {
+    let redis = &bench.redis;
+    let (fence, ids) = fleet(redis, scheduler, 5).await;
+    redis.save(&fence, &Default::default()).await.unwrap();
+    redis.set_epoch(&fence, None).await.unwrap();
+    for _ in 0..100 {
+        redis.beat().await.unwrap();
+        bench.pass(Span::from_secs(1));
+    }
+    assert_eq!(redis.allocate(scheduler, TERMS).await.unwrap(), None);
+    let now = redis.changes(scheduler, Cursor::START).await.unwrap().now;
+    let gone = Seen {
+        phase: Phase::Exited {
+            at: now,
+            code: None,
+            reason: String::new(),
+        },
+        ..running()
+    };
+    for id in &ids[..2] {
+        redis.observe(&fence, id, gone.clone()).await.unwrap();
+    }
+    let room = redis.room(scheduler, &ids[0]).await.unwrap().unwrap();
+    redis
+        .act(&fence, &ids[0], room.revision, Act::Forget)
+        .await
+        .unwrap();
+    redis
+        .report(scheduler, &ids[4], report(Reported::Ready, now))
+        .await
+        .unwrap();
+    let Call::Report {
+        report: said,
+        version,
+        ..
+    } = report(Reported::Ready, now)
+    else {
+        panic!("it is a report");
+    };
+    let call = Call::Report {
+        report: said,
+        authentic: false,
+        version,
+    };
+    let stranger = RoomId::new(scheduler, 77);
+    let receipt = redis.report(scheduler, &stranger, call).await.unwrap();
+    assert_eq!(receipt.taken, Taken::Provisional);
+    fence
 }
 
 /// Late calls of the rooms of a scheduler that is deleted can begin it anew; that goes by itself.

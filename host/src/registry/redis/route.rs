@@ -21,6 +21,10 @@ use crate::registry::Error;
 /// The wait before a server is asked again that said "later". Elections of a cluster take a second or more.
 const LATER: Duration = Duration::from_millis(50);
 
+/// Redirects that are followed without a wait: one to who has the slot, one more if it moved on. Nodes that have not
+/// heard of a move yet send a call back and forth.
+const REDIRECTS: u32 = 2;
+
 /// The least time between two readings of who owns what.
 const REFRESH_SPACING: Duration = Duration::from_millis(250);
 
@@ -203,7 +207,7 @@ impl Router {
         }
         if let Err(Failure::Answered(error)) = &answer {
             self.heed(error, slot, &link, course);
-            if can_wait(error) {
+            if can_wait(error) || course.redirects > REDIRECTS {
                 // A replica that was a master: the address may belong to another server by now.
                 if error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly) {
                     live.give_up();
@@ -220,6 +224,7 @@ impl Router {
         let Some((address, _)) = error.redirect_node() else {
             return;
         };
+        course.redirects += 1;
         // A node that does not know its own address says ":port".
         let address = match address.strip_prefix(':') {
             Some(port) => format!("{}:{port}", cluster::host(from.client())),
@@ -313,6 +318,8 @@ impl Router {
 struct Course {
     /// The node to ask next, this once.
     redirect: Option<String>,
+    /// How often it was sent on.
+    redirects: u32,
     is_repeated: bool,
     last: Option<RedisError>,
 }

@@ -4,7 +4,7 @@
 //! last. A copy is used for two seconds; an API renews it with its heartbeat each second anyway. One that is behind makes
 //! a room look heard of up to that much earlier (of a deadline of a minute or more), or a silence look that much shorter.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use maestro_core::deadlines::Witness;
@@ -28,16 +28,16 @@ pub(super) struct Reading {
     pub(super) began: Span,
     pub(super) witness: Witness,
     /// As it is stored.
-    pub(super) text: String,
+    pub(super) text: Arc<str>,
 }
 
 impl Reading {
     pub(super) fn of(reply: &mut Reply) -> Result<Self, Error> {
         let text = reply.text()?.ok_or_else(odd)?;
-        Self::parse(text).ok_or_else(odd)
+        Self::parse(&text).ok_or_else(odd)
     }
 
-    fn parse(text: String) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let mut fields = text.split(' ');
         let format = fields.next()?;
         let began = Span::from_ms(fields.next()?.parse().ok()?);
@@ -49,7 +49,7 @@ impl Reading {
         (format == FORMAT).then(|| Self {
             began,
             witness: Witness { last, total },
-            text: text.clone(),
+            text: text.into(),
         })
     }
 
@@ -86,15 +86,15 @@ mod tests {
 
     #[test]
     fn a_beat_adds_what_was_witnessed() {
-        let reading = Reading::parse("1 5000 5000 -".to_owned()).unwrap();
+        let reading = Reading::parse("1 5000 5000 -").unwrap();
         assert_eq!(reading.witness.total, Span::from_ms(5_000));
         let first = reading.after_beat(Timestamp::from_ms(9_000));
         assert_eq!(first, "1 5000 5000 9000");
-        let second = Reading::parse(first)
+        let second = Reading::parse(&first)
             .unwrap()
             .after_beat(Timestamp::from_ms(10_500));
         assert_eq!(second, "1 5000 6500 10500");
-        let gap = Reading::parse(second)
+        let gap = Reading::parse(&second)
             .unwrap()
             .after_beat(Timestamp::from_ms(20_000));
         assert_eq!(gap, "1 5000 6500 20000", "nobody was there to hear anything");
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn what_is_not_a_witness_clock_is_refused() {
         for text in ["", "2 1 1 -", "1 1 1", "1 x 1 -", "1 1 1 x"] {
-            assert_eq!(Reading::parse(text.to_owned()), None, "{text:?}");
+            assert_eq!(Reading::parse(text), None, "{text:?}");
         }
     }
 }

@@ -123,21 +123,26 @@ impl Redis {
             }
             _ => return reply.unexpected(),
         }
-        let mut refused = Vec::new();
-        while !reply.is_over() {
-            let refusal = Refusal {
-                index: reply.count()?,
-                record: reply.bytes()?,
-                now: reply.now,
-            };
-            // Sent twice, because nobody heard the first answer: what stands there is what the first one wrote.
-            let is_ours = answer.is_repeated && is_ours(entries.get(refusal.index), &refusal)?;
-            if !is_ours {
-                refused.push(refusal);
-            }
-        }
+        let refused = refusals(&mut reply, entries, answer.is_repeated)?;
         Ok(Written::Done(refused))
     }
+}
+
+/// Which entries were refused.
+fn refusals(reply: &mut Reply, entries: &[Entry], is_repeated: bool) -> Result<Vec<Refusal>, Error> {
+    let mut refused = Vec::new();
+    while !reply.is_over() {
+        let refusal = Refusal {
+            index: reply.count()?,
+            record: reply.bytes()?,
+            now: reply.now,
+        };
+        // Sent twice, because nobody heard the first answer: what stands there is what the first one wrote.
+        if !is_repeated || !is_ours(entries.get(refusal.index), &refusal)? {
+            refused.push(refusal);
+        }
+    }
+    Ok(refused)
 }
 
 /// Whether what stands there is what the entry was to write.
