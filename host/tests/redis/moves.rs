@@ -1,6 +1,6 @@
 //! A cluster whose slots move and whose masters change while calls are made.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use futures::future::join_all;
 use maestro::registry::redis::Config;
@@ -44,8 +44,8 @@ async fn two_nodes() -> (Server, Server) {
             (is_whole && info.contains("cluster_state:ok")).then_some(())
         })
         .await;
-        agree(&mut node, &owner, 0).await;
     }
+    agree([&mut node, &mut other], &owner, 0).await;
     (first, second)
 }
 
@@ -108,27 +108,35 @@ async fn move_slot(scheduler: &SchedulerName, from: &Server, to: &Server) {
     for node in [&mut target, &mut source] {
         ask(node, &format!("CLUSTER SETSLOT {slot} NODE {target_id}")).await;
     }
-    for node in [&mut target, &mut source] {
-        agree(node, &target_id, slot).await;
-    }
+    agree([&mut target, &mut source], &target_id, slot).await;
 }
 
-/// Waits until a node says that another (or itself) has the slot, and has told the nodes' turns apart: a move that
-/// overtakes the news of the one before would leave nodes that point at each other.
-async fn agree(node: &mut MultiplexedConnection, owner: &str, slot: u16) {
+/// Waits until two nodes say the same of who has the slot, and since when: a move that overtakes the news of the one
+/// before would leave nodes that point at each other.
+async fn agree([one, other]: [&mut MultiplexedConnection; 2], owner: &str, slot: u16) {
     eventually(
         "the nodes agree on who has the slot, and since when",
         async || {
-            let nodes = text(node, "CLUSTER NODES").await;
-            let epochs: Vec<&str> = nodes.lines().filter_map(|line| line.split(' ').nth(6)).collect();
-            let distinct: BTreeSet<&str> = epochs.iter().copied().collect();
-            let is_known = nodes
-                .lines()
-                .any(|line| line.starts_with(owner) && owns(line, slot));
-            (is_known && epochs.len() == distinct.len()).then_some(())
+            let mut views = Vec::new();
+            for node in [&mut *one, &mut *other] {
+                let nodes = text(node, "CLUSTER NODES").await;
+                let is_owner = |line: &str| line.starts_with(owner) && owns(line, slot);
+                nodes.lines().find(|line| is_owner(line))?;
+                views.push(epochs(&nodes));
+            }
+            (views[0] == views[1]).then_some(())
         },
     )
     .await;
+}
+
+/// Each node's epoch in an answer to `CLUSTER NODES`.
+fn epochs(nodes: &str) -> BTreeMap<String, String> {
+    let epoch = |line: &str| {
+        let mut fields = line.split(' ');
+        Some((fields.next()?.to_owned(), fields.nth(5)?.to_owned()))
+    };
+    nodes.lines().filter_map(epoch).collect()
 }
 
 /// Whether the slot stands in a line of `CLUSTER NODES`.
