@@ -69,21 +69,26 @@ macro_rules! promises {
 
 promises! {
     the_rooms_own_times_order_its_reports in reports;
+    a_report_is_taken_as_core_takes_it in reports;
     a_clock_that_moves_leaves_the_order_of_arrival in reports;
     a_malformed_call_is_a_sign_of_life in reports;
     a_repeated_ping_keeps_the_revision in reports;
     a_drained_room_is_told_so in reports;
+    whoever_is_heard_of_is_not_ended_for_silence in reports;
+    changes_at_once_are_made_one_after_the_other in reports;
     unknown_rooms_are_unknown in reports;
     only_heartbeats_make_witnessed_time in reports;
     the_index_is_what_core_derives in allocation;
     a_room_is_promised_once in allocation;
     a_silent_room_is_not_promised in allocation;
+    a_room_that_was_silent_comes_back in allocation;
     the_newest_version_goes_first_then_the_oldest_room in allocation;
     a_promise_runs_out_and_leaves_the_use_unknown in allocation;
     an_occupied_report_uses_the_promise_up in allocation;
     only_what_is_new_is_told in stream;
     whoever_missed_too_much_reads_everything in stream;
     a_mirror_fed_by_changes_is_the_registry in stream;
+    a_mirror_misses_nothing_of_what_many_do_at_once in stream;
     one_holder_at_a_time in leases;
     a_lease_that_ran_out_comes_back_under_a_new_token in leases;
     nothing_is_taken_under_an_old_token in leases;
@@ -99,4 +104,5 @@ promises! {
     adopted_rooms_are_not_promised_while_recovering in recovery;
     provisional_reports_wait_for_their_room in recovery;
     provisional_reports_are_bounded in recovery;
+    nothing_is_left_of_a_removed_scheduler in recovery;
 }

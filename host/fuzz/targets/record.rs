@@ -3,7 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use maestro_wire::record::{decode_decision, decode_samples, encode_decision, encode_samples};
+use maestro_wire::record::{
+    decode_decision, decode_room, decode_samples, decode_state, encode_decision, encode_room, encode_samples, encode_state,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(record) = decode_decision(bytes) {
@@ -14,5 +16,13 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(cut) = decode_samples(bytes) {
         let again = decode_samples(&encode_samples(&cut)).expect("what was read can be written");
         assert_eq!(encode_samples(&again), encode_samples(&cut));
+    }
+    if let Ok(kept) = decode_room(bytes) {
+        let again = decode_room(&encode_room(&kept.room, kept.quiet)).expect("what was read can be written");
+        assert_eq!((again.room, again.quiet), (kept.room, kept.quiet));
+    }
+    if let Ok(kept) = decode_state(bytes) {
+        let written = encode_state((kept.wanted, kept.scaled_at), &kept.policies, &kept.window);
+        assert_eq!(decode_state(&written), Ok(kept));
     }
 });

@@ -1,4 +1,4 @@
-//! Stored encodings: decisions, samples, and what a policy was shown.
+//! Stored encodings: decisions, samples, what a policy was shown, and what a shared registry keeps.
 //!
 //! Each opens with a byte that says what it is and in which format, so that a reader knows what it can't read. The
 //! bytes come from a disk: reading them never panics, and takes memory in proportion to their number and to
@@ -7,6 +7,8 @@
 mod code;
 mod columns;
 mod domain;
+mod room;
+mod state;
 
 use maestro_core::decision::{Counts, Decision};
 use maestro_core::scheduler::Direction;
@@ -17,6 +19,8 @@ use sha2::{Digest as _, Sha256};
 use code::{Bytes, Coded};
 
 pub use columns::POINT_LIMIT;
+pub use room::{KeptRoom, Quiet, ROOM_HEAD, Signature, decode_room, encode_room, signature};
+pub use state::{KeptState, decode_standing, decode_state, encode_standing, encode_state};
 
 /// A decision, with what it takes to ask its policies once more.
 const DECISION: u8 = 0x01;

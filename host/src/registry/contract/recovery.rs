@@ -1,12 +1,13 @@
 //! What holds after the registry was emptied.
 
+use futures::stream::{self, StreamExt};
 use maestro_core::names::Version;
 use maestro_core::report::Reported;
 use maestro_core::room::{Origin, Use};
 use maestro_core::time::Span;
 
 use super::{Case, Harness, Outcome, report, running};
-use crate::registry::{Cursor, Error, PROVISIONAL_FOR, PROVISIONAL_MAX, Taken};
+use crate::registry::{Cursor, Error, PROVISIONAL_FOR, PROVISIONAL_MAX, State, Taken};
 
 /// Runs these checks.
 pub async fn all(harness: &dyn Harness) -> Outcome {
@@ -14,7 +15,8 @@ pub async fn all(harness: &dyn Harness) -> Outcome {
     a_valid_token_registers_a_room_anew(harness).await?;
     adopted_rooms_are_not_promised_while_recovering(harness).await?;
     provisional_reports_wait_for_their_room(harness).await?;
-    provisional_reports_are_bounded(harness).await
+    provisional_reports_are_bounded(harness).await?;
+    nothing_is_left_of_a_removed_scheduler(harness).await
 }
 
 /// No epoch, no state, no rooms, and a cursor of before reads everything.
@@ -85,11 +87,11 @@ pub async fn provisional_reports_wait_for_their_room(harness: &dyn Harness) -> O
         assert_eq!(receipt.taken, Taken::Provisional);
         assert_eq!(case.registry().room(&case.scheduler, room).await?, None);
     }
-    harness.pass(PROVISIONAL_FOR - Span::from_ms(1));
+    harness.pass(PROVISIONAL_FOR - Span::from_secs(30));
     let found = [(kept.clone(), Version::FIRST)];
     case.registry().adopt(&case.fence, &found).await?;
     assert_eq!(case.room(&kept).await?.usage(), Use::Occupied);
-    harness.pass(Span::from_ms(1));
+    harness.pass(Span::from_secs(30));
     let found = [(late.clone(), Version::FIRST)];
     case.registry().adopt(&case.fence, &found).await?;
     assert_eq!(case.room(&late).await?.usage(), Use::Unknown, "it came too late");
@@ -100,12 +102,17 @@ pub async fn provisional_reports_wait_for_their_room(harness: &dyn Harness) -> O
 pub async fn provisional_reports_are_bounded(harness: &dyn Harness) -> Outcome {
     let case = Case::recovering(harness, "c-bound").await?;
     let now = case.now().await?;
-    for suffix in 0..u32::try_from(PROVISIONAL_MAX)? {
-        let answer = case
-            .call(&case.id(suffix), report(Reported::Ready, now), false)
-            .await?;
-        assert_eq!(answer.taken, Taken::Provisional);
+    // Many at once: the first must not be forgotten before the last has come.
+    let calls = (0..u32::try_from(PROVISIONAL_MAX)?).map(|suffix| {
+        let id = case.id(suffix);
+        let case = &case;
+        async move { case.call(&id, report(Reported::Ready, now), false).await }
+    });
+    let mut answers = stream::iter(calls).buffer_unordered(64);
+    while let Some(answer) = answers.next().await {
+        assert_eq!(answer?.taken, Taken::Provisional);
     }
+    drop(answers);
     let one_more = case.id(u32::MAX);
     let answer = case.call(&one_more, report(Reported::Ready, now), false).await;
     assert!(matches!(answer, Err(Error::Full { .. })), "{answer:?}");
@@ -120,5 +127,31 @@ pub async fn provisional_reports_are_bounded(harness: &dyn Harness) -> Outcome {
     harness.pass(PROVISIONAL_FOR);
     let answer = case.call(&one_more, report(Reported::Ready, now), false).await?;
     assert_eq!(answer.taken, Taken::Provisional);
+    case.end().await
+}
+
+/// Not even what waits for a room; one that comes back under the name knows nothing.
+pub async fn nothing_is_left_of_a_removed_scheduler(harness: &dyn Harness) -> Outcome {
+    let case = Case::recovering(harness, "c-removed").await?;
+    let (stranger, now) = (case.id(7), case.now().await?);
+    case.call(&stranger, report(Reported::Occupied, now), false)
+        .await?;
+    let room = case.ready(1).await?;
+    let before = case.changes(Cursor::START).await?;
+    case.registry().save(&case.fence, &State::default()).await?;
+    let scheduler = case.scheduler.clone();
+    case.end().await?;
+    let registry = harness.registry();
+    assert_eq!(registry.room(&scheduler, &room).await?, None);
+    assert_eq!(registry.rooms(&scheduler).await?, []);
+    assert_eq!(registry.state(&scheduler).await?, None);
+    let after = registry.changes(&scheduler, before.cursor).await?;
+    assert!(after.complete && after.rooms.is_empty());
+    assert_eq!((after.epoch, after.standing), (None, None));
+    let case = Case::recovering(harness, "c-removed").await?;
+    let found = [(stranger.clone(), Version::FIRST)];
+    case.registry().adopt(&case.fence, &found).await?;
+    assert_eq!(case.room(&stranger).await?.usage(), Use::Unknown);
+    assert_eq!(case.allocate().await?, None);
     case.end().await
 }

@@ -1,6 +1,8 @@
 //! A reader that is told only what is new knows everything.
 
 use std::collections::BTreeMap;
+use std::error::Error as StdError;
+use std::sync::Arc;
 
 use maestro_core::names::{RoomId, Version};
 use maestro_core::report::Reported;
@@ -8,6 +10,7 @@ use maestro_core::room::{Phase, Room};
 use maestro_core::time::Span;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
+use tokio::runtime::Handle;
 
 use super::{Case, Harness, MOST, Outcome, drain, running, seen, stop};
 use crate::registry::{Act, Changes, Cursor, Error};
@@ -16,7 +19,8 @@ use crate::registry::{Act, Changes, Cursor, Error};
 pub async fn all(harness: &dyn Harness) -> Outcome {
     only_what_is_new_is_told(harness).await?;
     whoever_missed_too_much_reads_everything(harness).await?;
-    a_mirror_fed_by_changes_is_the_registry(harness).await
+    a_mirror_fed_by_changes_is_the_registry(harness).await?;
+    a_mirror_misses_nothing_of_what_many_do_at_once(harness).await
 }
 
 /// From the cursor on, each room once, removals too.
@@ -82,6 +86,46 @@ pub async fn a_mirror_fed_by_changes_is_the_registry(harness: &dyn Harness) -> O
     Ok(())
 }
 
+/// Four who change rooms while it looks.
+pub async fn a_mirror_misses_nothing_of_what_many_do_at_once(harness: &dyn Harness) -> Outcome {
+    let case = Case::begin(harness, "c-mirror-many").await?;
+    let runtime = Handle::current();
+    // Each worker holds one until it ends, however it ends.
+    let at_work = Arc::new(());
+    let work = |seed: u64, _until_the_end: Arc<()>| {
+        let mut random = StdRng::seed_from_u64(seed);
+        (0..150).try_for_each(|_| match runtime.block_on(anything(&case, &mut random)) {
+            // By another worker.
+            Err(Error::Moved { .. }) => Ok(()),
+            done => done,
+        })
+    };
+    let look = || -> Result<Mirror, Error> {
+        let mut mirror = Mirror::default();
+        while Arc::strong_count(&at_work) > 1 {
+            mirror.take(runtime.block_on(case.changes(mirror.cursor))?);
+        }
+        Ok(mirror)
+    };
+    let mut mirror = std::thread::scope(|scope| -> Result<Mirror, Box<dyn StdError + Send + Sync>> {
+        let (work, at_work) = (&work, &at_work);
+        let workers = (0..4).map(|seed| {
+            let one = Arc::clone(at_work);
+            scope.spawn(move || work(seed, one))
+        });
+        let workers: Vec<_> = workers.collect();
+        let mirror = scope.spawn(look).join().map_err(|_| "the reader panicked")?;
+        for worker in workers {
+            worker.join().map_err(|_| "a worker panicked")??;
+        }
+        Ok(mirror?)
+    })?;
+    mirror.take(case.changes(mirror.cursor).await?);
+    let mirrored: Vec<_> = mirror.rooms.values().cloned().collect();
+    assert_eq!(mirrored, case.registry().rooms(&case.scheduler).await?);
+    case.end().await
+}
+
 struct Mirror {
     rooms: BTreeMap<RoomId, Room>,
     cursor: Cursor,
@@ -112,7 +156,7 @@ impl Mirror {
 }
 
 /// One call of any kind about one of a few rooms; what the registry refuses is refused.
-async fn anything(case: &Case<'_>, random: &mut StdRng) -> Outcome {
+async fn anything(case: &Case<'_>, random: &mut StdRng) -> Result<(), Error> {
     let id = case.id(random.random_range(0..6));
     let status = Reported::ALL[random.random_range(0..Reported::ALL.len())];
     let done = match random.next_u32() % 9 {
@@ -131,7 +175,7 @@ async fn anything(case: &Case<'_>, random: &mut StdRng) -> Outcome {
     };
     match done {
         Ok(()) | Err(Error::UnknownRoom(_) | Error::Refused { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 
