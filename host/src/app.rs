@@ -185,7 +185,7 @@ impl App {
             let ends: Vec<_> = running
                 .map(|mut room| {
                     // One that was asked to go before keeps that reason.
-                    if room.stop("Maestro was ended", None, now).is_err() {}
+                    room.stop("Maestro was ended", None, now).ok();
                     (stored.name.clone(), room.end(now))
                 })
                 .collect();
