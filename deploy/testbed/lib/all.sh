@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # All parts of the testbed's library, in reading order.
-# To check them: shellcheck -x -a deploy/testbed/{up,down,status,server,image,check}
+# To check them: shellcheck -x -a deploy/testbed/{up,down,status,server,image,check,test,fuzz}
 
 library=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=deploy/testbed/lib/common.sh

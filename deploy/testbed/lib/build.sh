@@ -31,6 +31,31 @@ cached() {
     echo "${any:-$cache/$name-$key-go}"
 }
 
+# Debian's Go, where the build needs one. To be called before the build goes on beside the rest of `up`, because packages
+# are installed one after another.
+need_go() {
+    if is_built || command -v go >/dev/null || ! is_root; then
+        return 0
+    fi
+    if is_version_from 1.21 "$(packaged_go)"; then
+        need_packages go=golang-go
+    fi
+}
+
+is_built() {
+    [ -x "$(kubernetes_binary)" ] || return 1
+    [ "$(<"$run/tier")" != node ] || [ -x "$(room_binary)" ]
+}
+
+# The version of the package, or 0
+packaged_go() {
+    local found=
+    if command -v apt-cache >/dev/null; then
+        found=$(apt-cache policy golang-go | sed -n 's/^  Candidate: [0-9]*:*\([0-9.]*\).*/\1/p')
+    fi
+    echo "${found:-0}"
+}
+
 # Leaves the binaries in the cache. Runs beside the rest of `up`; two of them with one cache build once.
 build_kubernetes() {
     mkdir -p "$cache"
@@ -82,14 +107,8 @@ link_flags() {
 find_go() {
     local needed found
     needed=$(sed -n 's/^go //p' "$testbed/kubernetes/go.mod")
-    if ! command -v go >/dev/null && is_root && command -v apt-cache >/dev/null; then
-        found=$(apt-cache policy golang-go | sed -n 's/^  Candidate: [0-9]*:*\([0-9.]*\).*/\1/p')
-        if is_version_from 1.21 "${found:-0}"; then
-            need_packages go=golang-go
-        fi
-    fi
     command -v go >/dev/null ||
-        fail "building Kubernetes needs Go $needed or newer, and there is no go on the PATH (the package of this system, if there is one, is too old: ${found:-none}).
+        fail "building Kubernetes needs Go $needed or newer, and there is no go on the PATH (the package of this system: $(packaged_go); 0 is none).
 Install Go from its own archive, or a newer package (on Debian: golang-go of backports), and try again"
     found=$(go env GOVERSION)
     is_version_from "$needed" "${found#go}" && return

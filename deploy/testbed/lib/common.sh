@@ -60,7 +60,10 @@ print_help() {
 
 # One `up`, `down` or `server` at a time per testbed. The lock lies beside the run folder, because `down` removes that.
 lock_testbed() {
+    check_run_folder
     while true; do
+        (: >>"$run.lock") 2>/dev/null ||
+            fail "can't write $run.lock, which may be another user's; set MAESTRO_TESTBED to a folder of your own"
         exec 9>"$run.lock"
         if ! flock --nonblock 9; then
             say "another up, down or server works on $run; waiting for it"
@@ -71,17 +74,21 @@ lock_testbed() {
     done
 }
 
-# Makes the run folder, or refuses one that isn't ours: `down` will remove it with everything in it.
-make_run_folder() {
+# Servers of another user are for nobody else to start, to end or to judge, not for root either.
+check_run_folder() {
     case $run in
         /*) ;;
         *) fail "MAESTRO_TESTBED is \"$run\"; expected an absolute path" ;;
     esac
+    [ ! -e "$run" ] || [ -O "$run" ] || fail "$run belongs to another user; set MAESTRO_TESTBED to a folder of your own"
+}
+
+# Makes the run folder, or refuses one that isn't ours: `down` will remove it with everything in it.
+make_run_folder() {
     if [ -e "$run" ] && [ ! -e "$run/.maestro-testbed" ] && [ -n "$(ls -A "$run")" ]; then
         fail "$run exists and is no testbed; set MAESTRO_TESTBED to a folder that doesn't exist yet"
     fi
     mkdir -p "$run/log" "$run/servers"
-    [ -O "$run" ] || fail "$run belongs to another user; set MAESTRO_TESTBED to a folder of your own"
     : >"$run/.maestro-testbed"
     # Servers that run as another user must come through; each of the folders in it has its own mode.
     chmod 711 "$run"

@@ -27,6 +27,9 @@ packages_of_kubernetes() {
 # settle_tier TIER: the asked one or, without one, what runs already or `kwok`. It is never lowered: what runs has it in it.
 settle_tier() {
     local asked=$1 recorded=
+    # What was settled for an `up` that failed before anything started binds nobody.
+    is_recorded apiserver || rm -f "$run/tier"
+    is_recorded node || rm -f "$run/network"
     [ ! -f "$run/tier" ] || recorded=$(<"$run/tier")
     asked=${asked:-${recorded:-kwok}}
     if [ -n "$recorded" ] && [ "${tier_ranks[$recorded]}" -gt "${tier_ranks[$asked]}" ]; then

@@ -316,13 +316,15 @@ end_node_processes() {
 
 # Everything in the node's cgroup, again until nothing is left: a container may start processes meanwhile.
 kill_node_cgroup() {
-    local folder pids
+    local folder pids deadline=$((EPOCHSECONDS + 20))
     while read -r folder; do
         while
             mapfile -t pids < <(find "$folder" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u)
             [ "${#pids[@]}" -gt 0 ]
         do
             signal_all KILL "${pids[@]}"
+            [ "$EPOCHSECONDS" -le "$deadline" ] ||
+                fail "${#pids[@]} processes in $folder do not end, not even by SIGKILL; the first, ${pids[0]}, is $(process_state "${pids[0]}")"
             sleep 0.05
         done
     done < <(node_cgroups_left)
@@ -330,12 +332,14 @@ kill_node_cgroup() {
 
 # What is left of the node after its servers ended.
 down_node() {
-    local folder name value
+    local folder name value deadline=$((EPOCHSECONDS + 20))
     [ -d "$run/node" ] || return 0
     kill_node_cgroup
     while read -r folder; do
         # From the leaves up; the kernel takes a moment to let go of what was killed.
         while [ -d "$folder" ] && ! find "$folder" -depth -type d -exec rmdir {} + 2>/dev/null; do
+            [ "$EPOCHSECONDS" -le "$deadline" ] ||
+                fail "the cgroup $folder can't be removed: $(rmdir "$folder" 2>&1)"
             sleep 0.05
         done
     done < <(node_cgroups_left)

@@ -125,11 +125,13 @@ STATEMENTS
 # When the first process of a Postgres is killed, the others end by themselves a moment later, and its lock stays. Postgres
 # takes that for a running one as long as the killed process is a zombie, which can be for ever in a container.
 before_start_postgres() {
-    local data=$run/postgres/data link
-    while read -r link; do
-        link=${link#/proc/}
-        kill -KILL "${link%/cwd}" 2>/dev/null || true
-    done < <(find /proc -maxdepth 2 -name cwd -lname "$data" 2>/dev/null)
+    local data=$run/postgres/data folder
+    while read -r folder; do
+        # Not somebody's shell that stands in the folder. (What was replaced meanwhile is called "postgres (deleted)".)
+        if [[ $(readlink "$folder/exe") =~ /postgres(" (deleted)")?$ ]]; then
+            kill -KILL "${folder#/proc/}" 2>/dev/null || true
+        fi
+    done < <(find /proc -maxdepth 2 -name cwd -lname "$data" -printf '%h\n' 2>/dev/null)
     rm -f "$data/postmaster.pid"
 }
 

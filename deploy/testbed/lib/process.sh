@@ -33,6 +33,11 @@ recorded_pid() {
     echo "$pid"
 }
 
+# What it does, in the kernel's words
+process_state() {
+    sed -n 's/^State:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null || echo gone
+}
+
 is_alive() {
     recorded_pid "$1" >/dev/null
 }
@@ -53,6 +58,13 @@ recorded_names() {
     [ ! -f "$run/order" ] || cat "$run/order"
 }
 
+living_names() {
+    local name
+    for name in $(recorded_names); do
+        ! is_alive "$name" || echo "$name"
+    done
+}
+
 # define NAME PORTS SIGNAL ADDRESS COMMAND…: records how to run a server and makes it run so. PORTS is a list of names of
 # lib/ports.sh, or empty. One that runs by the same command already is left alone.
 define() {
@@ -68,22 +80,25 @@ define() {
     elif [ -f "$folder/pid" ]; then
         say "$name had ended; it is started again"
     fi
+    # Before it is on record: what can't start leaves its ports open to another choice.
+    check_ports "$name" "$ports"
     mkdir -p "$folder"
     echo "$ports" >"$folder/ports"
     echo "$signal" >"$folder/signal"
     echo "$address" >"$folder/address"
     echo "$command" >"$folder/command"
     grep -qx -- "$name" "$run/order" 2>/dev/null || echo "$name" >>"$run/order"
-    start "$name"
+    launch "$name"
 }
 
 # start NAME: as it was defined
 start() {
-    local name=$1 folder=$run/servers/$1 ports one started pid
-    read -ra ports <"$folder/ports" || true
-    for one in "${ports[@]}"; do
-        check_free "${port[$one]}" "$name"
-    done
+    check_ports "$1" "$(<"$run/servers/$1/ports")"
+    launch "$1"
+}
+
+launch() {
+    local name=$1 folder=$run/servers/$1 started pid
     if declare -F "before_start_$name" >/dev/null; then
         "before_start_$name"
     fi
@@ -134,7 +149,8 @@ signal_all() {
     done
 }
 
-# end NAME: by its signal, and by force where that doesn't do
+# end NAME: by its signal, and by force where that doesn't do. One that hangs in the kernel (on a disk that is gone) takes
+# no signal at all, so that even this gives up; its record stays, for another try.
 end() {
     local name=$1 pid signal deadline
     if pid=$(recorded_pid "$name"); then
@@ -145,6 +161,8 @@ end() {
         deadline=$((EPOCHSECONDS + 10))
         while is_alive "$name"; do
             [ "$EPOCHSECONDS" -le "$deadline" ] || kill -KILL "$pid" 2>/dev/null || true
+            [ "$EPOCHSECONDS" -le $((deadline + 10)) ] ||
+                fail "$name (pid $pid) does not end, not even by SIGKILL; it is $(process_state "$pid")"
             sleep 0.02
         done
     fi
