@@ -77,5 +77,7 @@ async fn the_page_loads_nothing_from_elsewhere() {
     for word in ["http:", "https:", "src="] {
         assert!(!answer.text.contains(word), "{word}");
     }
+    let root = host.send(request("GET /")).await;
+    assert_eq!((root.status, root.header("location")), (307, Some("/docs")));
     host.stop().await;
 }

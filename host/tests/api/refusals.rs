@@ -67,7 +67,7 @@ async fn routes_and_names_that_are_not_there() {
     let host = Host::with_pong().await;
     host.room(0xa).await;
     let there = lines(&[
-        "GET /",
+        "GET /nowhere",
         "GET /schedulers",
         "GET /scheduler/pong/room",
         "PATCH /scheduler/pong",
