@@ -52,11 +52,11 @@ pub(crate) fn fault(error: &ureq::Error) -> Option<(String, &'static str)> {
             "to trust a private authority, name the file of its certificate: SSL_CERT_FILE=authority.pem maestro-cli …",
         ),
         rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => (
-            format!("{error}"),
+            error.to_string(),
             "name it as its certificate does, with --url or MAESTRO_URL",
         ),
         error => (
-            format!("{error}"),
+            error.to_string(),
             "its certificate, or what stands before it, needs a look",
         ),
     })

@@ -114,6 +114,10 @@ fn update(client: &Client, document: &Document) -> Result<(Change, Done), Error>
         Ok(done) => Ok((Change::Unchanged, done)),
         Err(conflict) if conflict.is_conflict() && is_stored(client, document)? => {
             let status: SchedulerStatus = client.get(&path)?;
+            // On its way out it still is as it was, and won't stay so.
+            if status.state == "terminating" {
+                return Err(conflict);
+            }
             let done = Done {
                 success: true,
                 version: Some(status.version),

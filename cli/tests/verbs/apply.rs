@@ -135,6 +135,20 @@ fn whoever_loses_the_race_to_create_finds_it_there() {
 }
 
 #[test]
+fn what_is_being_deleted_is_not_as_its_document_says() {
+    let dev = Dev::start(&[]);
+    let file = dev.file("arena.yaml", ARENA);
+    dev.ok(&["apply", &file]);
+    dev.ok(&["wait", "arena", "--for", "ready"]);
+    dev.ok(&["delete", "arena", "--yes"]);
+    let created = eventually("it is created anew", PATIENCE, || {
+        let ran = dev.run(&["apply", &file]);
+        (ran.code == 0).then_some(ran.out)
+    });
+    assert!(created.starts_with("arena: created "), "{created}");
+}
+
+#[test]
 fn a_file_that_maestro_keeps_to_is_applied_without_a_change() {
     let dev = Dev::start(&[("arena.yaml", ARENA)]);
     eventually("the file is applied", PATIENCE, || {
