@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use maestro_wire::http::ErrorBody;
 use serde::de::DeserializeOwned;
-use ureq::Agent;
 use ureq::http::Response;
+use ureq::{Agent, Proxy};
 
 use crate::stream::Stream;
 use crate::terminal::Busy;
+use crate::trust;
 
 /// The greatest answer that is read. A room's log or a page of decisions stays far below it.
 const ANSWER_LIMIT: u64 = 64 * 1024 * 1024;
@@ -49,6 +50,26 @@ pub(crate) enum Error {
         /// Why.
         #[source]
         cause: Box<ureq::Error>,
+    },
+    /// HTTPS is asked for and trusts nobody.
+    #[error(
+        "there is no authority to trust for {url}: {why}\n  install the system's (ca-certificates), or name a file of your own: SSL_CERT_FILE=authority.pem maestro-cli …"
+    )]
+    Roots {
+        /// Where.
+        url: String,
+        /// Why.
+        why: String,
+    },
+    /// There is no TLS with what answers.
+    #[error("Maestro can't be reached safely at {url}: {what}\n  {way}")]
+    Tls {
+        /// Where.
+        url: String,
+        /// Why.
+        what: String,
+        /// The way out.
+        way: &'static str,
     },
     /// Something answered that is not Maestro.
     #[error(
@@ -102,6 +123,11 @@ impl Error {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
+    /// Whether Maestro answered that something stands against it.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Refused { status: 409, .. })
+    }
+
     /// Whether the same call may be answered in a while.
     pub(crate) fn is_passing(&self) -> bool {
         matches!(
@@ -130,10 +156,26 @@ impl Client {
             return Err(Error::Url { url: url.to_owned() });
         }
         let url = url.trim_end_matches('/');
+        // A proxy may be spoken to over HTTPS too. Reading all authorities takes a while, which plain HTTP does without.
+        let is_safe = url.starts_with("https://");
+        let tls = match is_safe || Proxy::try_from_env().is_some() {
+            true => trust::config(),
+            false => Ok(trust::nobody()),
+        };
+        let tls = match tls {
+            Err(why) if is_safe => {
+                let url = url.to_owned();
+                return Err(Error::Roots { url, why });
+            }
+            tls => tls.unwrap_or_else(|_| trust::nobody()),
+        };
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(timeout))
             .timeout_connect(Some(Duration::from_secs(5)))
+            .tls_config(tls)
+            // Maestro redirects nobody, and what is changed by a call would be lost on the way.
+            .max_redirects(0)
             .user_agent(concat!("maestro-cli/", env!("CARGO_PKG_VERSION")))
             .build();
         Ok(Self {
@@ -229,9 +271,16 @@ impl Client {
             ureq::Error::BadUri(_) | ureq::Error::Http(_) => Error::Url {
                 url: self.url.clone(),
             },
-            cause => Error::Unreachable {
-                url: self.url.clone(),
-                cause: Box::new(cause),
+            cause => match trust::fault(&cause) {
+                Some((what, way)) => Error::Tls {
+                    url: self.url.clone(),
+                    what,
+                    way,
+                },
+                None => Error::Unreachable {
+                    url: self.url.clone(),
+                    cause: Box::new(cause),
+                },
             },
         };
         let mut response = answer.map_err(unreachable)?;
@@ -243,7 +292,10 @@ impl Client {
             .limit(ANSWER_LIMIT)
             .read_to_string();
         if !is_maestro {
-            let said = text.as_deref().map_or_else(|_| "no text".to_owned(), excerpt);
+            let said = match response.headers().get("location").map(|to| to.to_str()) {
+                Some(Ok(to)) => format!("which leads to {}", excerpt(to)),
+                Some(Err(_)) | None => text.as_deref().map_or_else(|_| "no text".to_owned(), excerpt),
+            };
             return Err(Error::Stranger {
                 url: self.url.clone(),
                 what: format!("it gave status {status}, {said}"),

@@ -59,8 +59,9 @@ pub(crate) fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             let code = complain(&error);
-            if let Some(list) = list(&cli.verb).filter(|_| exit_code(&error) == NOT_FOUND) {
-                say(&format!("  which there are: {list}"));
+            let is_told = exit_code(&error) == NOT_FOUND && !error.is::<schedulers::NoVersion>();
+            if let Some(list) = list(&cli.verb).filter(|_| is_told) {
+                refer(list);
             }
             // Of `diff`, 2 says that something differs, and nothing else may say that.
             match cli.verb {
@@ -70,6 +71,9 @@ pub(crate) fn main() -> ExitCode {
         }
     }
 }
+
+/// What lists schedulers.
+const SCHEDULERS: &str = "maestro-cli get";
 
 /// What lists the things of which a verb takes one.
 fn list(verb: &Verb) -> Option<&'static str> {
@@ -82,11 +86,17 @@ fn list(verb: &Verb) -> Option<&'static str> {
         | Verb::Wait(_)
         | Verb::Rooms(_)
         | Verb::Scale(_)
+        | Verb::ScaleIn(_)
         | Verb::Explain(_)
         | Verb::Events(_)
-        | Verb::Export(_) => Some("maestro-cli get"),
+        | Verb::Export(_) => Some(SCHEDULERS),
         _ => None,
     }
+}
+
+/// Names the way to what there is in place of what there is not.
+fn refer(list: &str) {
+    say(&format!("  which there are: {list}"));
 }
 
 /// What clap says of arguments that it can't take; help is no misuse.
@@ -178,7 +188,13 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     }
     match error.downcast_ref::<Error>() {
         Some(Error::Refused { status: 404, .. }) => NOT_FOUND,
-        Some(Error::Unreachable { .. } | Error::Stranger { .. } | Error::Path { .. }) => UNREACHABLE,
+        Some(
+            Error::Unreachable { .. }
+            | Error::Roots { .. }
+            | Error::Tls { .. }
+            | Error::Stranger { .. }
+            | Error::Path { .. },
+        ) => UNREACHABLE,
         Some(Error::Url { .. }) => USAGE,
         Some(Error::Refused { .. } | Error::Answer { .. }) | None => FAILED,
     }

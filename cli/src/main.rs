@@ -5,6 +5,7 @@ use std::process::ExitCode;
 mod args;
 mod context;
 mod stream;
+mod trust;
 mod client;
 mod terminal;
 mod output;

@@ -33,7 +33,8 @@ impl Stream {
 impl Iterator for Stream {
     type Item = Sent;
 
-    /// The next event; none when the stream ended, however it did. Comments, which keep it alive, are left out.
+    /// The next event; none when the stream ended, however it did. A comment, which keeps it alive, is an event
+    /// without anything in it: whoever passes events on learns from it that the stream lives.
     fn next(&mut self) -> Option<Sent> {
         let mut sent = Sent::default();
         let mut line = String::new();
@@ -61,10 +62,10 @@ impl Iterator for Stream {
                 return None;
             }
             if text.is_empty() {
-                if !sent.data.is_empty() {
-                    return Some(sent);
-                }
-                sent = Sent::default();
+                return Some(match sent.data.is_empty() {
+                    true => Sent::default(),
+                    false => sent,
+                });
             }
         }
     }
@@ -78,7 +79,11 @@ mod tests {
     fn events_are_read_as_they_are_written() {
         let text = ": quiet\n\nevent: room\ndata: {\"a\": 1}\n\nevent:decision\r\nid: d1\r\ndata: one\r\ndata: two\r\n\r\ndata: cut off";
         let sent: Vec<Sent> = Stream::new(text.as_bytes()).collect();
-        let expected = [("room", None, "{\"a\": 1}"), ("decision", Some("d1"), "one\ntwo")];
+        let expected = [
+            ("", None, ""),
+            ("room", None, "{\"a\": 1}"),
+            ("decision", Some("d1"), "one\ntwo"),
+        ];
         let expected = expected.map(|(event, id, data)| Sent {
             event: event.to_owned(),
             id: id.map(str::to_owned),

@@ -74,7 +74,7 @@ pub(crate) struct Get {
     #[arg(num_args = 0..=2, value_name = "SCHEDULER", value_parser = NonEmptyStringValueParser::new())]
     pub names: Vec<String>,
     /// An older version of its document, as in v1.0.
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", requires = "names")]
     pub version: Option<String>,
 }
 
@@ -158,7 +158,7 @@ pub(crate) struct Events {
     #[arg(long, value_name = "TIME", value_parser = since, allow_hyphen_values = true)]
     pub since: Option<Since>,
     /// How many, newest last; at most 10000. The last 30, or with --since all since then.
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=MOST_EVENTS.into()))]
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_EVENTS.into()))]
     pub last: Option<u32>,
     /// Go on with what happens from now on, until Ctrl-C or until the scheduler is gone.
     #[arg(short, long)]

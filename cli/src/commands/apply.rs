@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use maestro_wire::document::{self, Document};
-use maestro_wire::http::{Done, SchedulerNames};
+use maestro_wire::http::{Done, SchedulerNames, SchedulerStatus};
 use serde::Serialize;
 use similar::TextDiff;
 
 use super::documents::{self, Text};
 use super::{DIFFERENT, YAML};
 use crate::args::{Apply, Files, Format};
-use crate::client::{Client, segment};
+use crate::client::{Client, Error, segment};
 use crate::output;
 use crate::terminal::{Paint, Tint};
 
@@ -74,25 +74,65 @@ pub(super) fn apply(client: &Client, format: Format, apply: &Apply) -> Result<Ex
 
 fn one(client: &Client, text: &Text, document: &Document, stored: &BTreeSet<String>) -> Result<Applied> {
     let scheduler = document.scheduler.name.to_string();
-    let body = document.text.as_bytes();
-    let is_new = !stored.contains(&scheduler);
-    let done = match is_new {
-        true => client.post("/scheduler", YAML, body),
-        false => client.put(&format!("/scheduler/{}", segment(&scheduler)), YAML, body),
+    let made = match stored.contains(&scheduler) {
+        true => update(client, document),
+        false => create(client, document),
     };
-    let done: Done =
-        documents::moved(document, done).with_context(|| format!("{}: {scheduler}", text.source))?;
+    let (change, done) = match made {
+        Ok((change, done)) => (change, Ok(done)),
+        // What it fails with needs no change.
+        Err(error) => (Change::Unchanged, Err(error)),
+    };
+    let done = documents::moved(document, done).with_context(|| format!("{}: {scheduler}", text.source))?;
     text.warn(&done);
-    let change = match (is_new, &done.operation_key) {
-        (true, _) => Change::Created,
-        (false, Some(_)) => Change::Changed,
-        (false, None) => Change::Unchanged,
-    };
     Ok(Applied {
         scheduler,
         change,
         done,
     })
+}
+
+/// Somebody else may create it meanwhile; then it is there to be updated.
+fn create(client: &Client, document: &Document) -> Result<(Change, Done), Error> {
+    match client.post("/scheduler", YAML, document.text.as_bytes()) {
+        Ok(done) => Ok((Change::Created, done)),
+        Err(conflict) if conflict.is_conflict() => match update(client, document) {
+            // It is there and is not: it is being deleted, and the first answer tells so.
+            Err(error) if error.is_unknown() => Err(conflict),
+            updated => updated,
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// A scheduler that somebody else manages can't be changed, and need not be when it is as the document says.
+fn update(client: &Client, document: &Document) -> Result<(Change, Done), Error> {
+    let name = document.scheduler.name.to_string();
+    let path = format!("/scheduler/{}", segment(&name));
+    match client.put::<Done>(&path, YAML, document.text.as_bytes()) {
+        Ok(done) if done.operation_key.is_some() => Ok((Change::Changed, done)),
+        Ok(done) => Ok((Change::Unchanged, done)),
+        Err(conflict) if conflict.is_conflict() && is_stored(client, document)? => {
+            let status: SchedulerStatus = client.get(&path)?;
+            // On its way out it still is as it was, and won't stay so.
+            if status.state == "terminating" {
+                return Err(conflict);
+            }
+            let done = Done {
+                success: true,
+                version: Some(status.version),
+                ..Done::default()
+            };
+            Ok((Change::Unchanged, done))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether what is stored is what the document says.
+fn is_stored(client: &Client, document: &Document) -> Result<bool, Error> {
+    let stored = stored(client, document)?;
+    Ok(normal(document).is_ok_and(|given| stored == given))
 }
 
 fn said(applied: &Applied) -> String {
@@ -140,14 +180,8 @@ pub(super) fn diff(client: &Client, format: Format, files: &Files) -> Result<Exi
 /// value are no difference.
 fn difference(client: &Client, text: &Text, document: &Document) -> Result<Difference> {
     let scheduler = document.scheduler.name.to_string();
-    let path = format!("/scheduler/{}/config", segment(&scheduler));
-    let stored = match client.get::<serde_json::Value>(&path) {
-        Ok(stored) => serde_saphyr::to_string(&stored).context("can't write what is stored")?,
-        Err(error) if error.is_unknown() => String::new(),
-        Err(error) => return Err(error.into()),
-    };
-    let given = document::to_yaml(&document.scheduler)
-        .with_context(|| format!("can't write {scheduler} of {}", text.source))?;
+    let stored = stored(client, document)?;
+    let given = normal(document).with_context(|| format!("can't write {scheduler} of {}", text.source))?;
     let labels = [
         format!("stored: {scheduler}"),
         format!("{}: {scheduler}", text.source),
@@ -157,6 +191,24 @@ fn difference(client: &Client, text: &Text, document: &Document) -> Result<Diffe
         different: stored != given,
         scheduler,
     })
+}
+
+/// What is stored under a document's name; empty when there is nothing.
+fn stored(client: &Client, document: &Document) -> Result<String, Error> {
+    let path = format!("/scheduler/{}/config", segment(document.scheduler.name.as_str()));
+    match client.get::<serde_json::Value>(&path) {
+        Ok(stored) => serde_saphyr::to_string(&stored).map_err(|error| Error::Answer {
+            url: path,
+            what: format!("what can't be written: {error}"),
+        }),
+        Err(error) if error.is_unknown() => Ok(String::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a document says, in the words of the same writer.
+fn normal(document: &Document) -> Result<String> {
+    document::to_yaml(&document.scheduler).context("can't write it")
 }
 
 /// A unified diff with three lines around each change; empty when nothing differs.

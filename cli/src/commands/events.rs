@@ -104,9 +104,8 @@ pub(super) fn events(client: &Client, format: Format, events: &Events) -> Result
         (None, None) => SHOWN,
     } as usize;
     if events.follow {
-        // The newest one is where to go on, whether it is shown or not.
-        let found = source.after(None, most.max(1))?;
-        return follow(&source, format, &found, most);
+        let found = source.after(None, most)?;
+        return follow(&source, format, &found);
     }
     let found = source.after(None, most)?;
     if found.is_empty() && format == Format::Table {
@@ -126,13 +125,13 @@ pub(super) fn events(client: &Client, format: Format, events: &Events) -> Result
     })
 }
 
-fn follow(source: &Source<'_>, format: Format, first: &[EventBody], most: usize) -> Result<()> {
+fn follow(source: &Source<'_>, format: Format, first: &[EventBody]) -> Result<()> {
     let print = |events: &[EventBody]| {
         events
             .iter()
             .try_for_each(|event| output::item(format, event, line))
     };
-    print(&first[first.len().saturating_sub(most)..])?;
+    print(first)?;
     let mut last = first.last().cloned();
     let mut patience = Patience::default();
     loop {

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
+use maestro_wire::http::RoomBody;
 use serde::Serialize;
 
 use super::Usage;
@@ -50,6 +51,20 @@ impl Source<'_> {
             segment(self.room),
         ))
     }
+
+    /// Whether the room is gone, whose output may well outlive it.
+    fn is_over(&self) -> Result<bool, Error> {
+        let path = format!(
+            "/scheduler/{}/rooms/{}",
+            segment(self.scheduler),
+            segment(self.room)
+        );
+        match self.client.get::<RoomBody>(&path) {
+            Ok(room) => Ok(room.state == "gone"),
+            Err(error) if error.is_unknown() => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 pub(super) fn logs(client: &Client, format: Format, logs: &Logs) -> Result<()> {
@@ -90,12 +105,19 @@ fn follow(source: &Source<'_>, format: Format, count: usize, with_previous: bool
     }
     let mut reader = Reader::default();
     let first = reader.take(&source.read(WINDOW.max(count), false)?);
+    // The newest line is held back until it is whole, and is one of them.
+    let count = count - usize::from(reader.held.is_some());
     print(&first.lines[first.lines.len().saturating_sub(count)..])?;
     let mut patience = Patience::default();
     loop {
         thread::sleep(PERIOD);
-        match source.read(WINDOW, false) {
-            Ok(text) => {
+        // Asked before the look, so that a room that is over has written all that the look shows.
+        let look = match reader.is_quiet {
+            true => source.is_over(),
+            false => Ok(false),
+        };
+        match look.and_then(|is_over| Ok((is_over, source.read(WINDOW, false)?))) {
+            Ok((is_over, text)) => {
                 patience.end();
                 let fresh = reader.take(&text);
                 if fresh.has_gap {
@@ -104,16 +126,18 @@ fn follow(source: &Source<'_>, format: Format, count: usize, with_previous: bool
                     ));
                 }
                 print(&fresh.lines)?;
+                if is_over {
+                    break;
+                }
             }
             Err(error) if error.is_passing() => patience.wait(&error),
-            Err(error) if error.is_unknown() => {
-                print(reader.held.as_slice())?;
-                output::say(&format!("{room} is gone"));
-                return Ok(());
-            }
+            Err(error) if error.is_unknown() => break,
             Err(error) => return Err(error.into()),
         }
     }
+    print(reader.held.as_slice())?;
+    output::say(&format!("{room} is gone"));
+    Ok(())
 }
 
 /// Tells new lines from those that earlier looks gave. A look is the newest lines without their numbers, so the
@@ -123,6 +147,8 @@ struct Reader {
     known: Vec<String>,
     /// The newest line, when it was new at the last look: its writer may not have finished it.
     held: Option<String>,
+    /// Whether the last look gave nothing new, and nothing is held.
+    is_quiet: bool,
 }
 
 /// What a look gave.
@@ -152,6 +178,7 @@ impl Reader {
             self.held = None;
         }
         let lines: Vec<String> = fresh.into_iter().map(str::to_owned).collect();
+        self.is_quiet = lines.is_empty() && self.held.is_none();
         self.known.extend(lines.iter().cloned());
         // More than a look can show is never needed again.
         let excess = self.known.len().saturating_sub(WINDOW);
@@ -181,6 +208,16 @@ mod tests {
         // It was rotated.
         check("new\nlines\n", &["new"]);
         check("new\nlines\nend\n", &["lines"]);
+    }
+
+    #[test]
+    fn it_is_quiet_once_every_line_was_told() {
+        let mut reader = Reader::default();
+        let quiet = ["one\n", "one\n", "one\n", "one\ntwo\n"].map(|text| {
+            reader.take(text);
+            reader.is_quiet
+        });
+        assert_eq!(quiet, [false, false, true, false]);
     }
 
     #[test]

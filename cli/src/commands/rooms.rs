@@ -56,12 +56,12 @@ pub(super) fn list(client: &Client, format: Format, rooms: &Rooms) -> Result<()>
     })
 }
 
-/// Why it does not start, leaves or ended, with its last words.
+/// What is wrong with it, why it does not start, leaves or ended, and its last words.
 fn reason(room: &RoomBody) -> String {
-    match (&room.reason, &room.last_words) {
-        (Some(reason), Some(words)) => format!("{reason}: {words}"),
-        (reason, words) => reason.as_ref().or(words.as_ref()).cloned().unwrap_or_default(),
-    }
+    let health = Some(room.health.as_str()).filter(|health| *health != "well" && !health.is_empty());
+    let told = [health, room.reason.as_deref(), room.last_words.as_deref()];
+    let told: Vec<&str> = told.into_iter().flatten().collect();
+    told.join(": ")
 }
 
 /// All rooms of a status; both names as segments of a path.
@@ -147,5 +147,27 @@ pub(super) fn scheduler_of(room: &str) -> Result<&str> {
             "`{room}` is not a room's name; expected <scheduler>-<8 hexadecimal digits>, as `maestro-cli rooms SCHEDULER` lists them"
         ))
         .into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_that_is_not_well_says_so() {
+        let room = |health: &str, reason: Option<&str>, words: Option<&str>| {
+            super::reason(&RoomBody {
+                health: health.to_owned(),
+                reason: reason.map(str::to_owned),
+                last_words: words.map(str::to_owned),
+                ..RoomBody::default()
+            })
+        };
+        assert_eq!(room("well", None, None), "");
+        assert_eq!(room("silent", None, None), "silent");
+        let failed = room("failed", Some("exit code 3"), Some("no map"));
+        assert_eq!(failed, "failed: exit code 3: no map");
+        assert_eq!(room("well", None, Some("bye")), "bye");
     }
 }

@@ -1,19 +1,35 @@
 //! Verbs about schedulers.
 
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::mem;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use maestro_wire::http::{ConfigBody, Done, ScaleAnswer, ScaleRequest, SchedulerStatus, SchedulerSummary};
+use maestro_wire::http::{
+    ConfigBody, Done, Releases, ScaleAnswer, ScaleRequest, SchedulerStatus, SchedulerSummary,
+};
 use serde::Serialize;
 
 use super::documents::texts;
-use super::{Usage, YAML, complain, scale_in};
+use super::{SCHEDULERS, Usage, YAML, complain, refer, scale_in};
 use crate::args::{Delete, Files, Format, Get, Scale};
 use crate::client::{Client, Error, segment};
 use crate::output;
 
 const JSON: &str = "application/json";
+
+/// Versions that are named when another one was asked for.
+const NAMED_VERSIONS: usize = 10;
+
+/// A scheduler has no such version.
+#[derive(Debug, thiserror::Error)]
+#[error("{scheduler} has no version `{version}`; {known}")]
+pub(super) struct NoVersion {
+    scheduler: String,
+    version: String,
+    /// Which it has, for people.
+    known: String,
+}
 
 /// What became of a change, for programs: one entry a file or name, so that the output is one list whatever was given.
 #[derive(Debug, Serialize)]
@@ -104,6 +120,10 @@ pub(super) fn get(client: &Client, format: Format, get: &Get) -> Result<()> {
     };
     match name {
         Some(name) => config(client, format, name, get.version.as_deref()),
+        None if get.version.is_some() => Err(Usage(
+            "--version is that of one scheduler's document: get SCHEDULER --version VERSION".to_owned(),
+        )
+        .into()),
         None => list(client, format),
     }
 }
@@ -147,18 +167,40 @@ fn config(client: &Client, format: Format, name: &str, version: Option<&str>) ->
         .map(|version| format!("?version={}", segment(version)))
         .unwrap_or_default();
     let path = format!("/scheduler/{}/config{query}", segment(name));
+    let explained = |error| no_version(client, name, version, error);
     match format {
         Format::Json => {
-            let document: serde_json::Value = client.get(&path)?;
+            let document: serde_json::Value = client.get(&path).map_err(explained)?;
             output::show(format, &document, |_| String::new())
         }
         Format::Table | Format::Yaml => {
             // Without `Accept: application/json` the document comes back as it was given.
-            let text = client.get_text(&path)?;
+            let text = client.get_text(&path).map_err(explained)?;
             let body: ConfigBody = serde_json::from_str(&text).context("the answer has no `yaml`")?;
             output::print(&body.yaml)
         }
     }
+}
+
+/// The error, with the versions that there are if it is the version that there is not.
+fn no_version(client: &Client, name: &str, version: Option<&str>, error: Error) -> anyhow::Error {
+    let Some(version) = version.filter(|_| error.is_unknown()) else {
+        return error.into();
+    };
+    let Ok(all) = client.get::<Releases>(&format!("/scheduler/{}/releases", segment(name))) else {
+        return error.into();
+    };
+    let newest = &all.releases[all.releases.len().saturating_sub(NAMED_VERSIONS)..];
+    let newest: Vec<&str> = newest.iter().map(|release| release.version.as_str()).collect();
+    let begin = match newest.len() == all.releases.len() {
+        true => "there are",
+        false => "the newest are",
+    };
+    anyhow::Error::new(error).context(NoVersion {
+        scheduler: name.to_owned(),
+        version: version.to_owned(),
+        known: format!("{begin} {}", newest.join(", ")),
+    })
 }
 
 pub(super) fn status(client: &Client, format: Format, name: &str) -> Result<()> {
@@ -219,6 +261,8 @@ pub(super) fn scale(client: &Client, format: Format, scale: &Scale) -> Result<()
 
 /// Deletes each; one that is refused does not spare the others.
 pub(super) fn delete(client: &Client, format: Format, delete: &Delete) -> Result<ExitCode> {
+    let mut names: Vec<&str> = delete.schedulers.iter().map(String::as_str).collect();
+    let mut refusals = Refusals::default();
     if !delete.yes {
         if !io::stdin().is_terminal() {
             let force = if delete.force { " --force" } else { "" };
@@ -228,38 +272,65 @@ pub(super) fn delete(client: &Client, format: Format, delete: &Delete) -> Result
             );
             return Err(Usage(what).into());
         }
-        if !confirms(delete)? {
+        // Nobody has to think about what is not there.
+        for name in mem::take(&mut names) {
+            match client.get::<SchedulerStatus>(&format!("/scheduler/{}", segment(name))) {
+                Err(error) if error.is_unknown() => refusals.add(error),
+                Ok(_) | Err(_) => names.push(name),
+            }
+        }
+        if !names.is_empty() && !confirms(&names, delete.force)? {
             bail!("nothing was deleted");
         }
     }
     let query = if delete.force { "?force=true" } else { "" };
     let mut outcomes = Vec::new();
-    let mut failed = None;
-    for name in &delete.schedulers {
+    for name in names {
         match client.delete::<Done>(&format!("/scheduler/{}{query}", segment(name))) {
             Ok(done) => {
                 if format == Format::Table {
                     output::print(&said(name, &done, "it is being deleted"))?;
                 }
                 outcomes.push(Outcome {
-                    schedulers: vec![name.clone()],
+                    schedulers: vec![name.to_owned()],
                     done,
                 });
             }
-            Err(refused @ Error::Refused { .. }) => {
-                let code = complain(&refused.into());
-                failed = failed.or(Some(code));
-            }
+            Err(refused @ Error::Refused { .. }) => refusals.add(refused),
             Err(other) => return Err(other.into()),
         }
     }
     finish(format, &outcomes)?;
-    Ok(failed.unwrap_or(ExitCode::SUCCESS))
+    Ok(refusals.end())
 }
 
-fn confirms(delete: &Delete) -> Result<bool> {
-    let names = delete.schedulers.join(", ");
-    let matches = match delete.force {
+/// What was refused of several things that don't depend on each other.
+#[derive(Default)]
+struct Refusals {
+    /// The first one's.
+    code: Option<ExitCode>,
+    is_any_unknown: bool,
+}
+
+impl Refusals {
+    fn add(&mut self, error: Error) {
+        self.is_any_unknown |= error.is_unknown();
+        let code = complain(&error.into());
+        self.code.get_or_insert(code);
+    }
+
+    /// Names the way out; gives the exit code.
+    fn end(self) -> ExitCode {
+        if self.is_any_unknown {
+            refer(SCHEDULERS);
+        }
+        self.code.unwrap_or(ExitCode::SUCCESS)
+    }
+}
+
+fn confirms(names: &[&str], is_forced: bool) -> Result<bool> {
+    let names = names.join(", ");
+    let matches = match is_forced {
         true => "are ended too",
         false => "finish it first",
     };

@@ -18,7 +18,7 @@ use crate::client::{Client, Error, segment};
 use crate::output::{self, say};
 use crate::plot::{self, Size};
 use crate::screen::Screen;
-use crate::stream::Sent;
+use crate::stream::{Sent, Stream};
 use crate::terminal::{self, Paint};
 
 /// Between two looks on a terminal, for what no stream tells of: samples, and how long the next decision still waits.
@@ -51,7 +51,12 @@ struct Changes {
 impl Changes {
     /// Follows them from now on, or from after the decision `last`.
     fn open(client: &Client, path: &str, last: Option<&str>) -> Result<Self, Error> {
-        let stream = client.stream(&format!("{path}/watch"), last)?;
+        client.stream(&format!("{path}/watch"), last).map(Self::of)
+    }
+
+    /// Reads them until the stream ends or nobody wants them any more; the latter is noticed with the next sign of
+    /// life at the latest, so that no stream stays open for nobody.
+    fn of(stream: Stream) -> Self {
         let (sender, events): (SyncSender<Sent>, _) = mpsc::sync_channel(WAITING);
         thread::spawn(move || {
             for sent in stream {
@@ -60,7 +65,7 @@ impl Changes {
                 }
             }
         });
-        Ok(Self { events })
+        Self { events }
     }
 
     /// What came within `patience`, with what came with it; nothing at its end, an error when the stream ended.
@@ -137,8 +142,10 @@ impl From<anyhow::Error> for Stop {
 
 impl Watch<'_> {
     /// Follows it as long as one stream lasts. The stream is opened before the first look, so that nothing is missed
-    /// in between.
+    /// in between; and not before it is known that there is something to look at, because the server has few of them.
     fn follow(&mut self) -> Result<(), Stop> {
+        let found = self.client.get::<SchedulerStatus>(&self.path);
+        found.map_err(|error| self.stop(error))?;
         let opened = Changes::open(self.client, &self.path, self.last.as_deref());
         let changes = opened.map_err(|error| self.stop(error))?;
         self.look()?;
@@ -231,4 +238,27 @@ fn words(status: &SchedulerStatus) -> String {
     let last = status.last_decision.as_deref();
     let last = last.map_or(String::new(), |last| format!("; {last}"));
     format!("{}{last}", schedulers::rooms(status))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_stream_that_nobody_reads_ends_with_its_next_sign_of_life() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        let changes = Changes::of(Stream::new(ours));
+        server.write_all(b"event: room\ndata: 1\n\n").unwrap();
+        let sent = changes.next(Duration::from_secs(60)).unwrap();
+        assert_eq!(sent[0].event, "room");
+        drop(changes);
+        server.write_all(b": quiet\n\n").unwrap();
+        server.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        assert_eq!(server.read(&mut [0]).unwrap(), 0, "it was hung up");
+    }
 }

@@ -1,7 +1,9 @@
 //! Documents against what is stored, and waiting for what comes of it.
 
+use std::thread;
+
 use super::ARENA;
-use super::beside::{Dev, run, run_with};
+use super::beside::{Dev, PATIENCE, Ran, eventually, run, run_with};
 
 #[test]
 fn documents_are_compared_applied_and_waited_for() {
@@ -112,4 +114,50 @@ fn a_difference_is_not_mistaken_for_a_failure() {
         assert_ne!(ran.err, "", "{arguments:?}");
     }
     assert_eq!(run(nobody, &["diff", "--help"]).code, 0);
+}
+
+#[test]
+fn whoever_loses_the_race_to_create_finds_it_there() {
+    let dev = Dev::start(&[]);
+    let file = dev.file("arena.yaml", ARENA);
+    let ran: Vec<Ran> = thread::scope(|scope| {
+        let runs: Vec<_> = (0..12)
+            .map(|_| scope.spawn(|| dev.run(&["apply", &file])))
+            .collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    for one in &ran {
+        assert_eq!(one.code, 0, "{}", one.err);
+    }
+    let created = ran.iter().filter(|one| one.out.starts_with("arena: created "));
+    assert_eq!(created.count(), 1);
+    assert_eq!(dev.json(&["status", "arena"])["version"], "v1.0");
+}
+
+#[test]
+fn what_is_being_deleted_is_not_as_its_document_says() {
+    let dev = Dev::start(&[]);
+    let file = dev.file("arena.yaml", ARENA);
+    dev.ok(&["apply", &file]);
+    dev.ok(&["wait", "arena", "--for", "ready"]);
+    dev.ok(&["delete", "arena", "--yes"]);
+    let created = eventually("it is created anew", PATIENCE, || {
+        let ran = dev.run(&["apply", &file]);
+        (ran.code == 0).then_some(ran.out)
+    });
+    assert!(created.starts_with("arena: created "), "{created}");
+}
+
+#[test]
+fn a_file_that_maestro_keeps_to_is_applied_without_a_change() {
+    let dev = Dev::start(&[("arena.yaml", ARENA)]);
+    eventually("the file is applied", PATIENCE, || {
+        (dev.run(&["status", "arena"]).code == 0).then_some(())
+    });
+    let same = dev.ok(&["apply", &dev.file("same.yaml", ARENA)]);
+    assert_eq!(same, "arena: unchanged, it stays v1.0\n");
+    let other = dev.file("other.yaml", ARENA.replace("max: 6", "max: 5"));
+    let refused = dev.run(&["apply", &other]);
+    assert_eq!(refused.code, 1, "{}", refused.out);
+    assert!(refused.err.contains("arena.yaml"), "{}", refused.err);
 }

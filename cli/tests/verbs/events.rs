@@ -39,7 +39,6 @@ fn events_are_listed_newest_last() {
     let all = dev.ok(&["events", "--since", "1h"]);
     assert!(all.contains(" idle ") && all.contains(" arena "), "{all}");
     assert_eq!(dev.json(&["events", "-n", "1"]).as_array().unwrap().len(), 1);
-    assert_eq!(dev.json(&["events", "-n", "0"]).as_array().unwrap().len(), 0);
     let later = dev.run(&["events", "--since", "2999-01-01T00:00:00Z"]);
     assert_eq!((later.code, later.out.as_str()), (0, ""));
     assert!(later.err.contains("nothing happened"), "{}", later.err);
@@ -53,7 +52,8 @@ fn events_are_listed_newest_last() {
             3,
             "is no room of idle",
         ),
-        (&["events", "-n", "10001"], 2, "0..=10000"),
+        (&["events", "-n", "10001"], 2, "1..=10000"),
+        (&["events", "-n", "0"], 2, "1..=10000"),
     ] {
         let ran = dev.run(arguments);
         assert_eq!(ran.code, code, "{arguments:?}: {}", ran.err);

@@ -76,6 +76,63 @@ fn a_rooms_output_is_followed_line_by_line() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_rooms_output_ends_with_the_room() {
+    let dev = Dev::start(&[]);
+    dev.ok(&["create", &dev.file("arena.yaml", ARENA)]);
+    dev.ok(&["wait", "arena", "--for", "ready"]);
+    let room = dev.json(&["rooms", "arena"])[0]["roomId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let mut follow = Following::start(dev.url(), &["logs", "-f", &room]);
+    let before = dev.json(&["logs", &room])["lines"].as_array().unwrap().len();
+    let mut newest = Following::start(dev.url(), &["logs", "-f", "-n", "1", &room]);
+    follow.says(&format!("{room} is getting ready"));
+    eventually("the newest line", PATIENCE, || newest.lines().pop());
+    kill(&room);
+    for (what, following) in [("all", &mut follow), ("the newest", &mut newest)] {
+        let code = eventually(what, PATIENCE, || following.code());
+        assert_eq!(code, 0, "{what}: {:?}", following.lines());
+        following.tells(&format!("{room} is gone"), 1);
+    }
+    // Its log outlives it, and is what was followed.
+    let log = dev.json(&["logs", &room]);
+    let whole: Vec<&str> = log["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|line| line.as_str())
+        .collect();
+    assert_eq!(follow.lines(), whole);
+    assert!(
+        newest.lines().len() <= 1 + whole.len() - before.min(whole.len()),
+        "{:?}",
+        newest.lines()
+    );
+}
+
+/// Kills the process of a room, which its environment tells.
+#[cfg(target_os = "linux")]
+fn kill(room: &str) {
+    let variable = format!("MAESTRO_ROOM_ID={room}");
+    for process in std::fs::read_dir("/proc").unwrap().map_while(Result::ok) {
+        let Some(id) = process.file_name().to_str().and_then(|id| id.parse().ok()) else {
+            continue;
+        };
+        // Those of others can't be read.
+        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        if environment
+            .split(|byte| *byte == 0)
+            .any(|one| one == variable.as_bytes())
+        {
+            let id = rustix::process::Pid::from_raw(id).unwrap();
+            rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
+        }
+    }
+}
+
+#[test]
 fn what_was_just_asked_for_is_waited_for() {
     let dev = Dev::start(&[]);
     dev.ok(&["create", &dev.file("arena.yaml", ARENA)]);

@@ -17,6 +17,7 @@ mod events;
 mod follow;
 mod mistakes;
 mod pictures;
+mod safe;
 mod terminals;
 
 use std::process::{Command, Stdio};

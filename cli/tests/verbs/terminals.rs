@@ -77,6 +77,14 @@ fn a_terminal_gets_colours_that_fit_and_is_asked() {
         "{asked:?}"
     );
     assert_eq!(dev.run(&["status", "arena"]).code, 0);
+    let (asked, code) = on_terminal(&dev, "maestro-cli delete nobody", "", &[]);
+    assert_eq!(code, 3, "{asked}");
+    assert!(
+        asked.contains("there is no scheduler `nobody`")
+            && asked.contains("which there are: maestro-cli get")
+            && !asked.contains("[y/N]"),
+        "{asked:?}"
+    );
     let (asked, code) = on_terminal(&dev, "maestro-cli delete arena", "y\n", &[]);
     assert_eq!(code, 0, "{asked}");
     dev.ok(&["wait", "arena", "--for", "gone"]);

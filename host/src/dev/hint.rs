@@ -100,7 +100,8 @@ impl Hint {
         self.told.insert(name.clone()).then(|| {
             format!(
                 "{name}: {} has run for {QUIET} and not reported ready. `maestro wrap` reports for any program (--room \
-                 'maestro wrap -- CMD'); a program reports with a request such as {}",
+                 'maestro wrap -- CMD'); a program reports with a request such as this, sent again \
+                 every few seconds, for who is silent for `pingTimeout` is replaced: {}",
                 quiet.id,
                 request(&self.url, name, &quiet.id)
             )
@@ -155,6 +156,7 @@ mod tests {
             told.starts_with("arena: arena-00000001 ") && told.ends_with(request),
             "{told}"
         );
+        assert!(told.contains("sent again every few seconds, "), "{told}");
         assert_eq!(hint.hint(&arena, &rooms, after(20)), None);
         assert!(hint.hint(&duel, &[running(&duel, 1, start)], after(20)).is_some());
     }
