@@ -130,7 +130,10 @@ async fn a_scheduler_changes_only_from_where_it_is_managed(store: Store) {
     let other = scheduler("pong", "pong:1", 4);
     let error = update(&store, &pong, "v1.0", &other).await.unwrap_err();
     let told = error.to_string();
-    assert!(told.starts_with("scheduler pong is managed by file pong.yaml; change and save that"), "{told}");
+    assert!(
+        told.starts_with("scheduler pong is managed by file pong.yaml; change and save that"),
+        "{told}"
+    );
     let error = store
         .delete_scheduler(&pong.name, &ManagedBy::Api, false, at(2))
         .await;
