@@ -1,0 +1,35 @@
+//! Rooms on a real API server with simulated nodes: the contract of every cluster, and what is promised only here.
+//!
+//! Needs the testbed: `deploy/testbed/up --tier kwok`. Each test has namespaces of its own and removes them.
+#![cfg(feature = "testbed")]
+#![expect(clippy::unwrap_used, reason = "a test stops where it can't go on")]
+
+mod bench;
+mod kept;
+mod reached;
+mod told;
+
+use maestro::cluster::contract::{self, Outcome};
+
+use crate::bench::Bench;
+
+/// All of the suite but what a simulated node can't show: it writes no output, which two of the checks read.
+#[tokio::test]
+async fn kubernetes_keeps_the_contract_of_every_cluster() -> Outcome {
+    let bench = Bench::new("contract").await;
+    contract::a_created_room_is_listed_and_runs(&bench).await?;
+    contract::creating_twice_makes_one_room(&bench).await?;
+    contract::deleting_an_unknown_room_succeeds(&bench).await?;
+    contract::a_deleted_room_disappears(&bench).await?;
+    contract::an_old_uid_touches_nothing(&bench).await?;
+    contract::an_exit_is_noticed_and_kept_until_deleted(&bench).await?;
+    contract::addresses_are_complete_or_empty_and_ports_never_clash(&bench).await?;
+    contract::schedulers_do_not_see_each_other(&bench).await?;
+    contract::changes_wake_whoever_waits(&bench).await
+}
+
+/// Apart from the others, because a measurement takes half a minute to appear.
+#[tokio::test]
+async fn kubernetes_measures_what_rooms_use() -> Outcome {
+    contract::usage_is_measured(&Bench::new("usage").await).await
+}
