@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use maestro::cluster::contract::{self, Behaviour, Harness};
 use maestro::cluster::kubernetes::{Access, Config, Kubernetes};
@@ -15,6 +15,7 @@ use maestro_core::names::{RoomId, SchedulerName, Version};
 use maestro_core::scheduler::{Resources, Scheduler};
 use maestro_core::time::Span;
 use serde_json::json;
+use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Longer than anything takes here, on a machine that does much else.
@@ -42,6 +43,25 @@ pub(crate) fn config() -> Config {
     }
 }
 
+/// What kind of node the contract's rooms run on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nodes {
+    /// Pods that are said to run.
+    Simulated,
+    /// Pods whose processes run.
+    Real,
+}
+
+impl Nodes {
+    /// The best ones of this testbed.
+    pub(crate) fn best() -> Self {
+        match std::env::var("MAESTRO_TESTBED_TIER").as_deref() {
+            Ok("node") => Self::Real,
+            _ => Self::Simulated,
+        }
+    }
+}
+
 /// A cluster whose schedulers' names no other test has.
 pub(crate) struct Bench {
     pub(crate) kubernetes: Kubernetes,
@@ -50,24 +70,32 @@ pub(crate) struct Bench {
     prefix: String,
     /// What the simulated nodes must be told of these schedulers' rooms.
     behaviours: Mutex<BTreeMap<SchedulerName, Behaviour>>,
+    nodes: Nodes,
     _watches: DropGuard,
 }
 
 impl Bench {
     pub(crate) async fn new(test: &str) -> Self {
+        Self::on(Nodes::Simulated, test).await
+    }
+
+    pub(crate) async fn on(nodes: Nodes, test: &str) -> Self {
         let (kubernetes, watches) = Kubernetes::new(config()).await.unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(watches.run(stop.clone()));
         let read = Kubeconfig::read_from(kubeconfig()).unwrap();
         let options = KubeConfigOptions::default();
-        let access = kube::Config::from_custom_kubeconfig(read, &options)
+        let mut access = kube::Config::from_custom_kubeconfig(read, &options)
             .await
             .unwrap();
+        // A refusal is an answer, and not to be asked for again.
+        access.default_retry = false;
         Self {
             kubernetes,
             client: kube::Client::try_from(access).unwrap(),
             prefix: format!("t{:06x}-{test}", rand::random::<u32>() >> 8),
             behaviours: Mutex::default(),
+            nodes,
             _watches: stop.drop_guard(),
         }
     }
@@ -147,8 +175,33 @@ impl Bench {
             .unwrap();
     }
 
+    /// Gives a scheduler a namespace whose pods run on the real node.
+    fn place_on_real_node(&self, scheduler: &Scheduler) {
+        let name = scheduler.name.as_str();
+        let selector = json!({"scheduler.alpha.kubernetes.io/node-selector": "type=real"});
+        let labels = json!({"maestro.dev/managed": "true"});
+        let metadata = json!({"name": name, "annotations": selector, "labels": labels});
+        let namespace: Namespace = serde_json::from_value(json!({"metadata": metadata})).unwrap();
+        let made = async { self.namespaces().create(&PostParams::default(), &namespace).await };
+        tokio::task::block_in_place(|| Handle::current().block_on(made)).unwrap();
+    }
+
+    /// Removes the namespaces of the contract's checks that Maestro did not make.
+    pub(crate) async fn remove_namespaces(&self) {
+        if self.nodes == Nodes::Real {
+            let names = self.behaviours.lock().unwrap().clone();
+            for name in names.keys() {
+                let params = DeleteParams::default();
+                self.namespaces().delete(name.as_str(), &params).await.unwrap();
+            }
+        }
+    }
+
     /// Does what a kubelet would do, and a simulated node does not do by itself.
     async fn play(&self) {
+        if self.nodes == Nodes::Real {
+            return;
+        }
         let behaviours = self.behaviours.lock().unwrap().clone();
         for (name, behaviour) in behaviours {
             let pods: Api<Pod> = Api::namespaced(self.client.clone(), name.as_str());
@@ -169,6 +222,20 @@ impl Bench {
                 }
             }
         }
+    }
+}
+
+/// How the testbed's room is told to behave so.
+fn words(behaviour: &Behaviour) -> Vec<String> {
+    match behaviour {
+        Behaviour::Waits => vec!["waits".to_owned()],
+        Behaviour::Stubborn => vec!["stubborn".to_owned()],
+        Behaviour::Prints(lines) => ["prints".to_owned()]
+            .into_iter()
+            .chain(lines.iter().cloned())
+            .collect(),
+        Behaviour::Exits(code, line) => vec!["exits".to_owned(), code.to_string(), line.clone()],
+        Behaviour::Works => vec!["works".to_owned()],
     }
 }
 
@@ -195,12 +262,22 @@ impl Harness for Bench {
     }
 
     fn scheduler(&self, name: &str, behaviour: Behaviour) -> Scheduler {
-        let image = match behaviour {
-            Behaviour::Stubborn => "maestro.test/stubborn:1",
-            Behaviour::Waits | Behaviour::Prints(_) | Behaviour::Exits(..) | Behaviour::Works => "any/room:1",
+        let image = match (self.nodes, &behaviour) {
+            (Nodes::Real, _) => "maestro.test/room:1",
+            (Nodes::Simulated, Behaviour::Stubborn) => "maestro.test/stubborn:1",
+            (Nodes::Simulated, _) => "any/room:1",
         };
         let mut scheduler = self.with_image(name, image);
-        scheduler.template.containers[0].name = "room".to_owned();
+        let container = &mut scheduler.template.containers[0];
+        container.name = "room".to_owned();
+        if self.nodes == Nodes::Real {
+            container.cmd = ["/room".to_owned(), "act".to_owned()]
+                .into_iter()
+                .chain(words(&behaviour))
+                .collect();
+            container.requests = Resources::default();
+            self.place_on_real_node(&scheduler);
+        }
         let mut behaviours = self.behaviours.lock().unwrap();
         behaviours.insert(scheduler.name.clone(), behaviour);
         scheduler
