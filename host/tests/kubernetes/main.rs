@@ -15,7 +15,8 @@ use maestro::cluster::contract::{self, Outcome};
 use crate::bench::{Bench, Nodes};
 
 /// All of the suite but two. That a second deletion shortens the first one's grace is not in the hands of a cluster: the
-/// server takes the shorter grace, and a kubelet that has begun to stop a container goes on waiting for the longer one.
+/// server takes the shorter grace, and a kubelet that has begun to stop a container goes on waiting for the longer one
+/// (https://github.com/kubernetes/kubernetes/issues/83916).
 /// `kept.rs` checks the server's part. And simulated nodes keep no output.
 #[tokio::test(flavor = "multi_thread")]
 async fn kubernetes_keeps_the_contract_of_every_cluster() -> Outcome {
