@@ -3,7 +3,11 @@
 //! Needs the testbed: `deploy/testbed/up --tier kwok`, whose nodes are simulated. With `--tier node` the contract is
 //! checked with processes of a real node. Each test has namespaces of its own and removes them.
 #![cfg(feature = "testbed")]
-#![expect(clippy::unwrap_used, reason = "a test stops where it can't go on")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops where it can't go on, its helpers too"
+)]
 
 mod bench;
 mod kept;

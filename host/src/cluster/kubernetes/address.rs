@@ -98,8 +98,8 @@ impl Nodes {
 
 /// A node's addresses, the preferred kind first and in the node's order within a kind; none while incomplete.
 fn of_node(node: &Node) -> Vec<Address> {
-    let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
-    if taints.into_iter().any(|taint| taint.key == UNFINISHED) {
+    let mut taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+    if taints.any(|taint| taint.key == UNFINISHED) {
         return Vec::new();
     }
     let listed = || {

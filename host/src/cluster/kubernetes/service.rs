@@ -63,12 +63,9 @@ pub(super) fn name(room: &str) -> String {
 
 /// Whether this service was made for this very pod, and not for an earlier one of its name.
 pub(super) fn is_of(service: &Service, pod: &Pod) -> bool {
-    let owners = service.metadata.owner_references.iter().flatten();
+    let mut owners = service.metadata.owner_references.iter().flatten();
     let is_kept = service.metadata.deletion_timestamp.is_none();
-    is_kept
-        && owners
-            .into_iter()
-            .any(|owner| Some(&owner.uid) == pod.metadata.uid.as_ref())
+    is_kept && owners.any(|owner| Some(&owner.uid) == pod.metadata.uid.as_ref())
 }
 
 fn service_port(port: &ContainerPort) -> ServicePort {
