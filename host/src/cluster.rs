@@ -5,6 +5,7 @@
 
 pub mod contract;
 pub mod local;
+pub mod kubernetes;
 
 use async_trait::async_trait;
 use maestro_core::names::{RoomId, SchedulerName, Version};

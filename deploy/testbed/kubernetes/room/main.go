@@ -27,15 +27,51 @@ func main() {
 		stop := make(chan os.Signal, 1)
 		signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 		<-stop
+	case len(os.Args) > 2 && os.Args[1] == "act":
+		act(os.Args[2:])
 	case len(os.Args) > 4 && os.Args[1] == "image":
 		if err := writeImage(os.Args[2], os.Args[3], os.Args[4], os.Args[5:]); err != nil {
 			log.Fatal(err)
 		}
 	case len(os.Args) > 1:
-		log.Fatal("usage: room [pause | image FILE NAME PROGRAM [ARGUMENT…]]")
+		log.Fatal("usage: room [pause | act WORD… | image FILE NAME PROGRAM [ARGUMENT…]]")
 	default:
 		serve()
 	}
+}
+
+// act behaves as the checks of every cluster want a room to (host/src/cluster/contract.rs), and reports nothing: `waits`,
+// `stubborn`, `prints LINE…`, `exits CODE LINE`, `works`.
+func act(words []string) {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	switch {
+	case words[0] == "waits":
+	case words[0] == "stubborn":
+		fmt.Println("deaf")
+		for {
+			<-stop
+		}
+	case words[0] == "prints":
+		for _, line := range words[1:] {
+			fmt.Println(line)
+		}
+	case words[0] == "exits" && len(words) == 3:
+		code, err := strconv.Atoi(words[1])
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(words[2])
+		os.Exit(code)
+	case words[0] == "works":
+		go func() {
+			for {
+			}
+		}()
+	default:
+		log.Fatal("usage: room act waits | stubborn | prints LINE… | exits CODE LINE | works")
+	}
+	<-stop
 }
 
 // room is what this process tells Maestro, if it was started by one.

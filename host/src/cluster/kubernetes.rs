@@ -1,0 +1,366 @@
+//! Rooms as pods of a Kubernetes cluster, each with a service of its own on a port of its node.
+//!
+//! A scheduler has a namespace. Nothing is remembered here but what is costly to ask for and harmless when old: nodes'
+//! addresses, and which namespaces are prepared. Each answer comes from the API server, so two workers can not disagree
+//! about what there is. What Kubernetes calls things stays below this file.
+
+mod label;
+mod pod;
+mod service;
+mod namespace;
+mod status;
+mod prepare;
+mod address;
+mod usage;
+mod call;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures::future::try_join;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::api::{Api, DeleteParams, ListParams, LogParams, PostParams, Preconditions};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use maestro_core::names::{RoomId, SchedulerName};
+use maestro_core::scheduler::Scheduler;
+use maestro_core::time::Span;
+use tokio::sync::Notify;
+
+use self::address::Nodes;
+use self::call::{Budget, Caller, Failure};
+use self::watch::Hints;
+pub use self::watch::Watches;
+use super::{Cluster, Error, Object, Order, Usage};
+
+/// Bound of what is read of a room's output, by container.
+const LOG_BYTES: i64 = 1 << 20;
+
+/// How the Kubernetes cluster is used.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How its API server is found.
+    pub access: Access,
+    /// Where rooms reach Maestro's API.
+    pub api_url: String,
+    /// How long one act may take, all its calls and its turn in the budget included. To be less than
+    /// `control::Settings::cluster_timeout`.
+    pub timeout: Duration,
+    /// Calls a second, for all schedulers of this process together.
+    pub calls_per_second: u32,
+    /// Calls that may be made at once after a pause.
+    pub calls_at_once: u32,
+}
+
+/// How the API server is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// As Kubernetes tells each pod.
+    InCluster,
+    /// As this file says.
+    Kubeconfig {
+        /// The file.
+        file: PathBuf,
+        /// One of its contexts; `None` for the one that it names itself.
+        context: Option<String>,
+    },
+}
+
+/// Why the cluster can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to find out how Kubernetes is reached")]
+pub struct OpenError {
+    #[source]
+    cause: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// A cluster of pods.
+pub struct Kubernetes {
+    caller: Arc<Caller>,
+    hints: Arc<Hints>,
+    nodes: Nodes,
+    prepared: Mutex<BTreeMap<SchedulerName, Instant>>,
+    api_url: String,
+    timeout: Duration,
+}
+
+impl Kubernetes {
+    /// A cluster, and its watches, which somebody has to run. Asks nothing of the API server yet.
+    pub async fn new(config: Config) -> Result<(Self, Watches), OpenError> {
+        let client = client(&config.access).await?;
+        let budget = Budget::new(config.calls_per_second, config.calls_at_once, Instant::now());
+        let caller = Arc::new(Caller::new(client, budget, config.timeout));
+        let hints = Arc::<Hints>::default();
+        let watches = Watches {
+            caller: caller.clone(),
+            hints: hints.clone(),
+        };
+        let kubernetes = Self {
+            caller,
+            hints,
+            nodes: Nodes::default(),
+            prepared: Mutex::default(),
+            api_url: config.api_url,
+            timeout: config.timeout,
+        };
+        Ok((kubernetes, watches))
+    }
+
+    /// One act, in the time that is given to it.
+    async fn act<T>(&self, act: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
+        match tokio::time::timeout(self.timeout, act).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Failure::late(self.timeout).into()),
+        }
+    }
+
+    async fn create_pod(&self, scheduler: &Scheduler, order: &Order) -> Result<(), Error> {
+        let (name, room) = (&scheduler.name, &order.room);
+        self.prepare(name, room).await?;
+        let pods = self.caller.pods(name);
+        let wanted = pod::pod(scheduler, order, &self.api_url);
+        let made = self
+            .caller
+            .call(pods.create(&PostParams::default(), &wanted))
+            .await;
+        let made = match made {
+            Ok(made) => made,
+            Err(failure) if failure.is_already_there() => self.pod_that_is_there(name, room).await?,
+            Err(failure) => {
+                if failure.is_not_found() {
+                    // Somebody removed the namespace.
+                    self.prepared().remove(name);
+                }
+                return Err(failure.of_creation(room));
+            }
+        };
+        self.serve(name, room, &made).await
+    }
+
+    async fn pod_that_is_there(&self, scheduler: &SchedulerName, room: &RoomId) -> Result<Pod, Error> {
+        let found = self.find(scheduler, room).await?;
+        let pod = found.ok_or_else(|| later("a room of this name ended just now"))?;
+        if label::room(&pod.metadata, scheduler).as_ref() != Some(room) {
+            return Err(Error::Refused {
+                room: room.clone(),
+                reason: "a pod of this name is somebody else's; remove it".to_owned(),
+            });
+        }
+        match pod.metadata.deletion_timestamp {
+            Some(_) => Err(later("a room of this name is still ending")),
+            None => Ok(pod),
+        }
+    }
+
+    /// Gives the pod its service. Without one for lack of ports the pod stays: it gets one once there are ports again.
+    async fn serve(&self, scheduler: &SchedulerName, room: &RoomId, pod: &Pod) -> Result<(), Error> {
+        let Some(wanted) = service::service(pod) else {
+            return Ok(());
+        };
+        let services = self.caller.services(scheduler);
+        let made = self
+            .caller
+            .call(services.create(&PostParams::default(), &wanted))
+            .await;
+        match made {
+            Ok(_) => return Ok(()),
+            Err(failure) if failure.is_already_there() => {}
+            Err(failure) => return Err(failure.of_creation(room)),
+        }
+        let name = service::name(room.as_str());
+        let found = self.caller.call(services.get_opt(&name)).await?;
+        if found.as_ref().is_some_and(|found| service::is_of(found, pod)) {
+            return Ok(());
+        }
+        if let Some(uid) = found.and_then(|found| found.metadata.uid) {
+            // Of an earlier room of this name, which Kubernetes has not cleared away yet.
+            let deleted = self.caller.call(services.delete(&name, &exactly(&uid))).await;
+            done_or_gone(deleted.map(drop))?;
+        }
+        Err(later("the ports of an earlier room of this name were still held"))
+    }
+
+    async fn find(&self, scheduler: &SchedulerName, room: &RoomId) -> Result<Option<Pod>, Failure> {
+        let pods = self.caller.pods(scheduler);
+        self.caller.call(pods.get_opt(room.as_str())).await
+    }
+
+    async fn list_pods(&self, scheduler: &SchedulerName) -> Result<Vec<Object>, Error> {
+        let ours = || ListParams::default().labels(&label::selector(scheduler));
+        let (pods, services) = (self.caller.pods(scheduler), self.caller.services(scheduler));
+        let both = try_join(self.caller.all(&pods, ours()), self.caller.all(&services, ours())).await;
+        let (pods, services) = both?;
+        let nodes = pods.iter().filter_map(status::node).collect();
+        let addresses = self.nodes.addresses(&self.caller, nodes).await?;
+        let services: BTreeMap<&str, &Service> = services
+            .iter()
+            .filter_map(|service| Some((label::get(&service.metadata, label::ROOM)?, service)))
+            .collect();
+        let object = |pod: &Pod| {
+            let of_pod = services.get(pod.metadata.name.as_deref()?).copied();
+            let of_pod = of_pod.filter(|service| service::is_of(service, pod));
+            let addresses = status::node(pod).and_then(|node| addresses.get(node));
+            status::object(scheduler, pod, of_pod, addresses.cloned().unwrap_or_default())
+        };
+        Ok(pods.iter().filter_map(object).collect())
+    }
+
+    async fn read_logs(
+        &self,
+        scheduler: &SchedulerName,
+        room: &RoomId,
+        lines: usize,
+        previous: bool,
+    ) -> Result<String, Error> {
+        let found = self.find(scheduler, room).await?;
+        let pod = found.filter(|pod| label::room(&pod.metadata, scheduler).is_some());
+        let spec = pod.and_then(|pod| pod.spec);
+        let spec = spec.ok_or_else(|| Error::UnknownRoom(room.clone()))?;
+        let pods = self.caller.pods(scheduler);
+        let params = |name: &str| LogParams {
+            container: Some(name.to_owned()),
+            tail_lines: Some(i64::try_from(lines).unwrap_or(i64::MAX)),
+            limit_bytes: Some(LOG_BYTES),
+            previous,
+            ..LogParams::default()
+        };
+        if let [only] = spec.containers.as_slice() {
+            return self.read_container(&pods, room, params(&only.name)).await;
+        }
+        let mut text = String::new();
+        for container in &spec.containers {
+            let part = self.read_container(&pods, room, params(&container.name)).await?;
+            text.push_str(&format!("==> {} <==\n{}\n", container.name, part.trim_end()));
+        }
+        Ok(text)
+    }
+
+    async fn read_container(
+        &self,
+        pods: &Api<Pod>,
+        room: &RoomId,
+        params: LogParams,
+    ) -> Result<String, Error> {
+        match self.caller.call(pods.logs(room.as_str(), &params)).await {
+            // It has not begun, or had no run before this one: nothing was written.
+            Err(failure) if failure.is_bad_request() => Ok(String::new()),
+            Err(failure) if failure.is_not_found() => Err(Error::UnknownRoom(room.clone())),
+            answer => Ok(answer?),
+        }
+    }
+
+    fn prepared(&self) -> MutexGuard<'_, BTreeMap<SchedulerName, Instant>> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Cluster for Kubernetes {
+    async fn list(&self, scheduler: &SchedulerName) -> Result<Vec<Object>, Error> {
+        self.act(self.list_pods(scheduler)).await
+    }
+
+    async fn create(&self, scheduler: &Scheduler, order: &Order) -> Result<(), Error> {
+        self.act(self.create_pod(scheduler, order)).await
+    }
+
+    async fn expose(&self, scheduler: &Scheduler, room: &RoomId) -> Result<(), Error> {
+        let name = &scheduler.name;
+        let expose = async {
+            let pod = self.find(name, room).await?;
+            let pod = pod.ok_or_else(|| Error::UnknownRoom(room.clone()))?;
+            self.serve(name, room, &pod).await
+        };
+        self.act(expose).await
+    }
+
+    async fn delete(
+        &self,
+        scheduler: &SchedulerName,
+        room: &RoomId,
+        uid: &str,
+        grace: Span,
+    ) -> Result<(), Error> {
+        // Without any grace Kubernetes forgets the pod before its processes have ended.
+        let seconds = pod::seconds(grace.ms()).max(1);
+        let params = DeleteParams {
+            grace_period_seconds: Some(u32::try_from(seconds).unwrap_or(u32::MAX)),
+            ..exactly(uid)
+        };
+        let pods = self.caller.pods(scheduler);
+        let delete = async {
+            let deleted = self.caller.call(pods.delete(room.as_str(), &params)).await;
+            done_or_gone(deleted.map(drop))
+        };
+        self.act(delete).await
+    }
+
+    async fn usage(&self, scheduler: &SchedulerName) -> Result<Vec<Usage>, Error> {
+        self.act(async { Ok(usage::usage(&self.caller, scheduler).await?) })
+            .await
+    }
+
+    async fn logs(
+        &self,
+        scheduler: &SchedulerName,
+        room: &RoomId,
+        lines: usize,
+        previous: bool,
+    ) -> Result<String, Error> {
+        self.act(self.read_logs(scheduler, room, lines, previous)).await
+    }
+
+    async fn remove(&self, scheduler: &SchedulerName) -> Result<(), Error> {
+        self.act(self.leave(scheduler)).await
+    }
+
+    fn nudges(&self, scheduler: &SchedulerName) -> Arc<Notify> {
+        self.hints.of(scheduler)
+    }
+}
+
+async fn client(access: &Access) -> Result<kube::Client, OpenError> {
+    let open = |cause: Box<dyn std::error::Error + Send + Sync>| OpenError { cause };
+    let mut config = match access {
+        Access::InCluster => kube::Config::incluster().map_err(|error| open(error.into()))?,
+        Access::Kubeconfig { file, context } => {
+            let options = KubeConfigOptions {
+                context: context.clone(),
+                ..KubeConfigOptions::default()
+            };
+            let read = Kubeconfig::read_from(file).map_err(|error| open(error.into()))?;
+            let config = kube::Config::from_custom_kubeconfig(read, &options).await;
+            config.map_err(|error| open(error.into()))?
+        }
+    };
+    // Whether and when to try again is decided by the control loop, and counted by the budget.
+    config.default_retry = false;
+    kube::Client::try_from(config).map_err(|error| open(error.into()))
+}
+
+/// Deletes this very object, and no later one of its name.
+fn exactly(uid: &str) -> DeleteParams {
+    DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    }
+}
+
+/// Whether a deletion came to what was wanted: the object is no longer there, or another one is.
+fn done_or_gone(deleted: Result<(), Failure>) -> Result<(), Error> {
+    match deleted {
+        Err(failure) if failure.is_not_found() || failure.is_conflict() => Ok(()),
+        answer => Ok(answer?),
+    }
+}
+
+fn later(why: &str) -> Error {
+    Error::Unavailable { cause: why.into() }
+}

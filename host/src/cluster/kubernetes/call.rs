@@ -1,0 +1,370 @@
+//! How the API server is called: one budget for all schedulers, a time-out on each call, and what its answers mean.
+
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{Api, ListParams};
+use kube::core::Status;
+use kube::core::response::reason;
+use maestro_core::names::{RoomId, SchedulerName};
+use serde::de::DeserializeOwned;
+
+use crate::cluster::Error;
+
+/// Objects of one page of a list: some 2 MB of pods.
+const PAGE: u32 = 500;
+
+/// How long nothing is asked of a server that has too much to do and does not say for how long.
+const RESPITE: Duration = Duration::from_secs(1);
+
+/// A client with its manners.
+pub(super) struct Caller {
+    client: kube::Client,
+    budget: Budget,
+    patience: Duration,
+}
+
+/// Why a call came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// The server said so.
+    #[error(transparent)]
+    Answer(Box<Status>),
+    /// The server said nothing, or nothing to be understood.
+    #[error(transparent)]
+    Silence(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Caller {
+    pub(super) fn new(client: kube::Client, budget: Budget, patience: Duration) -> Self {
+        Self {
+            client,
+            budget,
+            patience,
+        }
+    }
+
+    pub(super) fn client(&self) -> &kube::Client {
+        &self.client
+    }
+
+    pub(super) fn pods(&self, scheduler: &SchedulerName) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), scheduler.as_str())
+    }
+
+    pub(super) fn services(&self, scheduler: &SchedulerName) -> Api<Service> {
+        Api::namespaced(self.client.clone(), scheduler.as_str())
+    }
+
+    pub(super) fn accounts(&self, scheduler: &SchedulerName) -> Api<ServiceAccount> {
+        Api::namespaced(self.client.clone(), scheduler.as_str())
+    }
+
+    pub(super) fn budgets(&self, scheduler: &SchedulerName) -> Api<PodDisruptionBudget> {
+        Api::namespaced(self.client.clone(), scheduler.as_str())
+    }
+
+    pub(super) fn namespaces(&self) -> Api<Namespace> {
+        Api::all(self.client.clone())
+    }
+
+    pub(super) fn nodes(&self) -> Api<Node> {
+        Api::all(self.client.clone())
+    }
+
+    /// Makes a call when it is its turn.
+    pub(super) async fn call<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
+        self.budget.turn(self.patience).await?;
+        let answer = tokio::time::timeout(self.patience, call).await;
+        let answer = answer.map_err(|_| Failure::late(self.patience))?;
+        answer.map_err(|error| {
+            let failure = Failure::from(error);
+            if let Some(respite) = failure.respite() {
+                self.budget.pause(respite);
+            }
+            failure
+        })
+    }
+
+    /// All objects that `params` select, as they were at one moment between the call and its return.
+    pub(super) async fn all<K>(&self, api: &Api<K>, params: ListParams) -> Result<Vec<K>, Failure>
+    where
+        K: Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let mut params = params.limit(PAGE);
+        let mut all = Vec::new();
+        loop {
+            let page = self.call(api.list(&params)).await?;
+            all.extend(page.items);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => return Ok(all),
+            }
+        }
+    }
+}
+
+impl From<kube::Error> for Failure {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::Answer(status),
+            other => Self::Silence(other.into()),
+        }
+    }
+}
+
+impl Failure {
+    /// No answer in time.
+    pub(super) fn late(patience: Duration) -> Self {
+        Self::Silence(format!("Kubernetes did not answer within {} s", patience.as_secs_f64()).into())
+    }
+
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Answer(status) if status.is_not_found())
+    }
+
+    pub(super) fn is_already_there(&self) -> bool {
+        matches!(self, Self::Answer(status) if status.is_already_exists())
+    }
+
+    /// Whether a precondition did not hold.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Answer(status) if status.is_conflict())
+    }
+
+    /// Whether the server could make no sense of the call, as things are.
+    pub(super) fn is_bad_request(&self) -> bool {
+        matches!(self, Self::Answer(status) if status.code == 400)
+    }
+
+    /// Whether what was asked for is no longer remembered.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Answer(status) if status.code == 410)
+    }
+
+    /// For how long the server wants to be left alone.
+    fn respite(&self) -> Option<Duration> {
+        let Self::Answer(status) = self else {
+            return None;
+        };
+        let told = status
+            .details
+            .as_ref()
+            .map_or(0, |details| details.retry_after_seconds);
+        match (status.code, told) {
+            (429, 0) => Some(RESPITE),
+            (429 | 503, told) if told > 0 => Some(Duration::from_secs(u64::from(told))),
+            _ => None,
+        }
+    }
+
+    /// What a failed creation means for this room.
+    pub(super) fn of_creation(self, room: &RoomId) -> Error {
+        let status = match self {
+            Self::Answer(status) => status,
+            Self::Silence(cause) => return Error::Unavailable { cause },
+        };
+        match status.code {
+            400 | 413 | 422 => Error::Refused {
+                room: room.clone(),
+                reason: status.message,
+            },
+            // A quota and a missing right look the same but for the text, and hold for the scheduler's next room too.
+            403 if !is_for_a_moment(&status) => Error::Exhausted {
+                what: format!("Kubernetes allows no more here: {}", status.message),
+                remedy: "raise the quota, or grant Maestro what it lacks".to_owned(),
+            },
+            500 if is_about_ports(&status) => Error::Exhausted {
+                what: "all node ports of the cluster are taken".to_owned(),
+                remedy: "remove services, or widen the API server's --service-node-port-range".to_owned(),
+            },
+            _ => Self::Answer(status).into(),
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Unavailable {
+            cause: match failure {
+                Failure::Answer(status) => status,
+                Failure::Silence(cause) => cause,
+            },
+        }
+    }
+}
+
+/// Whether a refusal ends by itself: the namespace is being removed.
+fn is_for_a_moment(status: &Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.any(|cause| cause.reason == "NamespaceTerminating")
+}
+
+/// The server has no reason of its own for a range of ports that is used up: it calls that an internal error, and only
+/// the text tells it from others.
+fn is_about_ports(status: &Status) -> bool {
+    status.reason == reason::INTERNAL_ERROR && status.message.contains("failed to allocate a nodePort")
+}
+
+/// So many calls a second, and some at once; for all schedulers together, because the server is one.
+pub(super) struct Budget {
+    /// The time of one call.
+    each: Duration,
+    /// How much unused time is kept.
+    kept: Duration,
+    next: Mutex<Instant>,
+}
+
+impl Budget {
+    /// At least one call a second, and one at once.
+    pub(super) fn new(per_second: u32, at_once: u32, now: Instant) -> Self {
+        let each = Duration::from_secs(1) / per_second.max(1);
+        let kept = each * (at_once.max(1) - 1);
+        Self {
+            each,
+            kept,
+            next: Mutex::new(now.checked_sub(kept).unwrap_or(now)),
+        }
+    }
+
+    /// Returns when the next call may be made. Fails at once when that would be later than `patience` allows, so that
+    /// a crowd that gives up does not stand in the way of who comes after it.
+    async fn turn(&self, patience: Duration) -> Result<(), Failure> {
+        let at = self.take(Instant::now(), patience).ok_or_else(|| {
+            Failure::Silence("more is asked of Kubernetes than its budget of calls allows".into())
+        })?;
+        tokio::time::sleep_until(at.into()).await;
+        Ok(())
+    }
+
+    fn take(&self, now: Instant, patience: Duration) -> Option<Instant> {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let earliest = now.checked_sub(self.kept).unwrap_or(now);
+        let at = (*next).max(earliest);
+        if at > now + patience {
+            return None;
+        }
+        *next = at + self.each;
+        Some(at.max(now))
+    }
+
+    /// Lets no call through for a while.
+    fn pause(&self, respite: Duration) {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        *next = (*next).max(Instant::now() + respite);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::response::{StatusCause, StatusDetails};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn calls_take_turns_and_those_that_would_wait_too_long_take_none() {
+        let start = Instant::now();
+        let budget = Budget::new(2, 2, start);
+        let after = |now: Duration| {
+            let at = budget.take(start + now, PATIENCE)?;
+            Some((at - start).as_millis())
+        };
+        let at_once: Vec<_> = (0..6).map(|_| after(Duration::ZERO)).collect();
+        assert_eq!(at_once, [Some(0), Some(0), Some(500), Some(1_000), None, None]);
+        assert_eq!(after(Duration::from_secs(1)), Some(1_500));
+        // Nobody came for a minute: two at once, not sixty.
+        let later = Duration::from_secs(60);
+        let burst: Vec<_> = (0..3).map(|_| after(later)).collect();
+        assert_eq!(burst, [Some(60_000), Some(60_000), Some(60_500)]);
+    }
+
+    #[test]
+    fn a_server_that_asks_for_a_respite_gets_it() {
+        let now = Instant::now();
+        let budget = Budget::new(100, 100, now);
+        budget.pause(Duration::from_secs(3));
+        assert!(budget.take(now, PATIENCE).is_none());
+        assert!(budget.take(now + Duration::from_secs(3), PATIENCE).is_some());
+        let busy = |code, seconds| {
+            let details = StatusDetails {
+                retry_after_seconds: seconds,
+                ..details()
+            };
+            Failure::Answer(status(code, "", "").with_details(details).boxed()).respite()
+        };
+        assert_eq!(busy(429, 7), Some(Duration::from_secs(7)));
+        assert_eq!(busy(429, 0), Some(RESPITE));
+        assert_eq!(busy(503, 2), Some(Duration::from_secs(2)));
+        assert_eq!(busy(409, 0), None);
+    }
+
+    #[test]
+    fn a_failed_creation_says_whose_fault_it_is_and_whether_to_try_again() {
+        let room = RoomId::parse("pong-00000001").unwrap();
+        let check = |status: Status, expected: &str, is_retryable| {
+            let error = Failure::Answer(status.boxed()).of_creation(&room);
+            let text = match &error {
+                Error::Unavailable { cause } => format!("{error}: {cause}"),
+                other => other.to_string(),
+            };
+            assert_eq!((text.as_str(), error.is_retryable()), (expected, is_retryable));
+        };
+        check(
+            status(422, reason::INVALID, "spec.containers[0].image: Required value"),
+            "pong-00000001 can't be created: spec.containers[0].image: Required value",
+            false,
+        );
+        check(
+            status(403, reason::FORBIDDEN, "exceeded quota: rooms"),
+            "Kubernetes allows no more here: exceeded quota: rooms; raise the quota, or grant Maestro what it lacks",
+            true,
+        );
+        let terminating = StatusDetails {
+            causes: vec![StatusCause {
+                reason: "NamespaceTerminating".to_owned(),
+                message: String::new(),
+                field: String::new(),
+            }],
+            ..details()
+        };
+        check(
+            status(403, reason::FORBIDDEN, "it is being terminated").with_details(terminating),
+            "the cluster did not answer: it is being terminated: Forbidden",
+            true,
+        );
+        check(
+            status(
+                500,
+                reason::INTERNAL_ERROR,
+                "failed to allocate a nodePort: range is full",
+            ),
+            "all node ports of the cluster are taken; remove services, or widen the API server's --service-node-port-range",
+            true,
+        );
+        check(
+            status(500, reason::INTERNAL_ERROR, "etcd"),
+            "the cluster did not answer: etcd: InternalError",
+            true,
+        );
+    }
+
+    fn status(code: u16, reason: &str, message: &str) -> Status {
+        Status::failure(message, reason).with_code(code)
+    }
+
+    fn details() -> StatusDetails {
+        StatusDetails {
+            name: String::new(),
+            group: String::new(),
+            kind: String::new(),
+            uid: String::new(),
+            causes: Vec::new(),
+            retry_after_seconds: 0,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A scheduler's namespace and its disruption budget: pure, but for what they are compared with.
+
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use maestro_core::names::SchedulerName;
+
+use super::label;
+
+/// The name of the disruption budget in each scheduler's namespace.
+pub(super) const BUDGET: &str = "maestro-rooms";
+
+/// More rooms than there can be: with so many to be kept, none may be evicted. A figure that followed the number of
+/// matches would have to be written with each of them, and would be late.
+const ALL: i32 = i32::MAX;
+
+/// Labels that say which pods the namespace takes: those that we make pass `baseline`; what `restricted` would refuse is
+/// only told, because it would break images that run as root.
+const POD_SECURITY: [(&str, &str); 3] = [
+    ("pod-security.kubernetes.io/enforce", "baseline"),
+    ("pod-security.kubernetes.io/warn", "restricted"),
+    ("pod-security.kubernetes.io/audit", "restricted"),
+];
+
+/// What a namespace that exists is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// We made it, and delete it.
+    Ours,
+    /// Somebody made it and lets us use it: it keeps all that it has, and stays.
+    Lent,
+    /// It is on its way out.
+    Ending,
+    /// Nobody said that we may use it.
+    Foreign,
+}
+
+/// The namespace of a scheduler.
+pub(super) fn namespace(scheduler: &SchedulerName) -> Namespace {
+    let mut labels = label::of_scheduler(scheduler);
+    labels.insert(label::MANAGED.to_owned(), "true".to_owned());
+    labels.extend(POD_SECURITY.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    Namespace {
+        metadata: ObjectMeta {
+            name: Some(scheduler.to_string()),
+            labels: Some(labels),
+            annotations: Some([(label::CREATED.to_owned(), "true".to_owned())].into()),
+            ..ObjectMeta::default()
+        },
+        ..Namespace::default()
+    }
+}
+
+/// What this namespace is to us.
+pub(super) fn standing(namespace: &Namespace) -> Standing {
+    let metadata = &namespace.metadata;
+    if label::get(metadata, label::MANAGED).is_none() {
+        return Standing::Foreign;
+    }
+    match metadata.deletion_timestamp {
+        Some(_) => Standing::Ending,
+        None if label::annotation(metadata, label::CREATED).is_some() => Standing::Ours,
+        None => Standing::Lent,
+    }
+}
+
+/// The disruption budget that keeps a scheduler's rooms where they are when nodes are drained.
+pub(super) fn budget(scheduler: &SchedulerName) -> PodDisruptionBudget {
+    let rooms = [(label::SCHEDULER.to_owned(), scheduler.to_string())];
+    PodDisruptionBudget {
+        metadata: ObjectMeta {
+            name: Some(BUDGET.to_owned()),
+            namespace: Some(scheduler.to_string()),
+            labels: Some(label::of_scheduler(scheduler)),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PodDisruptionBudgetSpec {
+            min_available: Some(IntOrString::Int(ALL)),
+            selector: Some(LabelSelector {
+                match_labels: Some(rooms.into()),
+                match_expressions: None,
+            }),
+            ..PodDisruptionBudgetSpec::default()
+        }),
+        status: None,
+    }
+}

@@ -1,0 +1,117 @@
+//! A scheduler's namespace is there before its first room, and goes after its last one.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DeleteParams, PostParams};
+use maestro_core::names::{RoomId, SchedulerName};
+
+use super::namespace::Standing;
+use super::{Kubernetes, done_or_gone, exactly, label, later, namespace};
+use crate::cluster::Error;
+
+/// How long a namespace counts as prepared. Whoever removes its disruption budget finds it there again after this.
+const PREPARED: Duration = Duration::from_secs(300);
+
+impl Kubernetes {
+    /// Sees to it that the scheduler's namespace is there, is ours to use, and keeps rooms from being evicted.
+    pub(super) async fn prepare(&self, scheduler: &SchedulerName, room: &RoomId) -> Result<(), Error> {
+        let since = self.prepared().get(scheduler).copied();
+        if since.is_some_and(|since| since.elapsed() < PREPARED) {
+            return Ok(());
+        }
+        match self
+            .claim(scheduler, room)
+            .await?
+            .as_ref()
+            .map(namespace::standing)
+        {
+            Some(Standing::Ours | Standing::Lent) => {}
+            Some(Standing::Ending) | None => return Err(later("the namespace is still being removed")),
+            Some(Standing::Foreign) => {
+                return Err(Error::Refused {
+                    room: room.clone(),
+                    reason: format!(
+                        "the namespace {scheduler} is not Maestro's; label it with {}=true, or give the scheduler \
+                         another name",
+                        label::MANAGED
+                    ),
+                });
+            }
+        }
+        self.furnish(scheduler, room).await?;
+        self.prepared().insert(scheduler.clone(), Instant::now());
+        Ok(())
+    }
+
+    /// Removes the namespace if we made it; of one that was lent to us, what we put into it.
+    pub(super) async fn leave(&self, scheduler: &SchedulerName) -> Result<(), Error> {
+        self.prepared().remove(scheduler);
+        let namespaces = self.caller.namespaces();
+        let found = self.caller.call(namespaces.get_opt(scheduler.as_str())).await?;
+        let Some(found) = found else {
+            return Ok(());
+        };
+        let removed = match namespace::standing(&found) {
+            Standing::Foreign | Standing::Ending => return Ok(()),
+            Standing::Ours => {
+                let params = exactly(found.metadata.uid.as_deref().unwrap_or_default());
+                let call = namespaces.delete(scheduler.as_str(), &params);
+                self.caller.call(call).await.map(drop)
+            }
+            Standing::Lent => {
+                let budgets = self.caller.budgets(scheduler);
+                let params = DeleteParams::default();
+                self.caller
+                    .call(budgets.delete(namespace::BUDGET, &params))
+                    .await
+                    .map(drop)
+            }
+        };
+        done_or_gone(removed)
+    }
+
+    /// The namespace as it is; made first where there was none.
+    async fn claim(&self, scheduler: &SchedulerName, room: &RoomId) -> Result<Option<Namespace>, Error> {
+        let namespaces = self.caller.namespaces();
+        let find = || self.caller.call(namespaces.get_opt(scheduler.as_str()));
+        if let Some(found) = find().await? {
+            return Ok(Some(found));
+        }
+        let (params, wanted) = (PostParams::default(), namespace::namespace(scheduler));
+        match self.caller.call(namespaces.create(&params, &wanted)).await {
+            Ok(made) => Ok(Some(made)),
+            // Somebody was faster; whether it is ours to use is seen next.
+            Err(failure) if failure.is_already_there() => Ok(find().await?),
+            Err(failure) => Err(failure.of_creation(room)),
+        }
+    }
+
+    /// Puts in what rooms need besides themselves.
+    async fn furnish(&self, scheduler: &SchedulerName, room: &RoomId) -> Result<(), Error> {
+        // Kubernetes makes it too, a moment after the namespace; until then it takes no pod.
+        let account = ServiceAccount {
+            metadata: ObjectMeta {
+                name: Some("default".to_owned()),
+                ..ObjectMeta::default()
+            },
+            ..ServiceAccount::default()
+        };
+        let budget = namespace::budget(scheduler);
+        let (accounts, budgets) = (self.caller.accounts(scheduler), self.caller.budgets(scheduler));
+        let params = PostParams::default();
+        let (account, budget) = join(
+            self.caller.call(accounts.create(&params, &account)),
+            self.caller.call(budgets.create(&params, &budget)),
+        )
+        .await;
+        for failure in [account.err(), budget.err()].into_iter().flatten() {
+            if !failure.is_already_there() {
+                return Err(failure.of_creation(room));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,266 @@
+//! What people are told of a room, for each thing that a pod may say.
+
+use maestro_core::names::SchedulerName;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// 2026-01-01T00:00:00Z.
+const START: i64 = 1_767_225_600_000;
+
+fn pod(status: Value) -> Pod {
+    serde_json::from_value(json!({
+        "metadata": {
+            "name": "pong-0000001a",
+            "uid": "8d3c",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {
+                "maestro.dev/scheduler": "pong",
+                "maestro.dev/room": "pong-0000001a",
+                "maestro.dev/version": "v1.2",
+            },
+            "annotations": {"maestro.dev/ports": "clientPort,rcon"},
+        },
+        "spec": {
+            "nodeName": "node-7",
+            "containers": [
+                {"name": "logger"},
+                {"name": "server", "ports": [
+                    {"name": "clientport", "containerPort": 5050, "protocol": "UDP"},
+                    {"name": "rcon", "containerPort": 5051},
+                ]},
+            ],
+        },
+        "status": status,
+    }))
+    .unwrap()
+}
+
+fn served(ports: Value) -> Service {
+    serde_json::from_value(json!({"metadata": {}, "spec": {"ports": ports}})).unwrap()
+}
+
+fn complete() -> Service {
+    served(json!([
+        {"name": "clientport", "port": 5050, "protocol": "UDP", "nodePort": 30001},
+        {"name": "rcon", "port": 5051, "protocol": "TCP", "nodePort": 30002},
+    ]))
+}
+
+fn seen(pod: &Pod, service: Option<&Service>) -> Object {
+    let address = Address {
+        kind: "ExternalIP".to_owned(),
+        family: "IPv4".to_owned(),
+        host: "203.0.113.7".to_owned(),
+    };
+    let name = SchedulerName::parse("pong").unwrap();
+    object(&name, pod, service, vec![address]).unwrap()
+}
+
+/// A status with these states of the logger and of the server.
+fn status(phase: &str, logger: Value, server: Value) -> Value {
+    let container = |name: &str, state: Value| json!({"name": name, "image": "any", "imageID": "", "ready": true, "restartCount": 0, "state": state});
+    json!({
+        "phase": phase,
+        "startTime": "2026-01-01T00:00:01Z",
+        "containerStatuses": [container("logger", logger), container("server", server)],
+    })
+}
+
+fn running() -> Value {
+    json!({"running": {"startedAt": "2026-01-01T00:00:05Z"}})
+}
+
+fn ended(code: i32, reason: &str, message: &str) -> Value {
+    json!({"terminated": {
+        "exitCode": code, "reason": reason, "message": message, "finishedAt": "2026-01-01T00:00:09Z",
+    }})
+}
+
+fn pending(reason: &str) -> Phase {
+    Phase::Pending {
+        reason: reason.to_owned(),
+    }
+}
+
+fn exited(after_ms: i64, code: Option<i32>, reason: &str) -> Phase {
+    Phase::Exited {
+        at: Timestamp::from_ms(START + after_ms),
+        code,
+        reason: reason.to_owned(),
+    }
+}
+
+fn check(status: Value, expected: Phase) {
+    assert_eq!(phase(&pod(status)), expected);
+}
+
+#[test]
+fn a_room_that_does_not_start_says_why() {
+    let waiting = |reason: &str| json!({"waiting": {"reason": reason, "message": "any"}});
+    check(Value::Null, pending(""));
+    check(json!({"phase": "Pending"}), pending(""));
+    for (reason, told) in [
+        ("ContainerCreating", ""),
+        ("PodInitializing", ""),
+        ("ImagePullBackOff", "ImagePullBackOff"),
+        ("CreateContainerConfigError", "CreateContainerConfigError"),
+    ] {
+        check(
+            status("Pending", waiting("ContainerCreating"), waiting(reason)),
+            pending(told),
+        );
+    }
+    let unplaced = |status: &str| {
+        json!({"phase": "Pending", "conditions": [
+            {"type": "PodScheduled", "status": status, "reason": "Unschedulable", "message": "0/7 nodes are available"},
+        ]})
+    };
+    check(unplaced("False"), pending("Unschedulable"));
+    check(unplaced("True"), pending(""));
+}
+
+#[test]
+fn a_room_runs_since_its_last_container_began() {
+    let since = Phase::Running {
+        since: Timestamp::from_ms(START + 5_000),
+    };
+    let earlier = json!({"running": {"startedAt": "2026-01-01T00:00:02Z"}});
+    check(status("Running", earlier, running()), since.clone());
+    // Its node fell silent.
+    check(status("Unknown", running(), running()), since);
+}
+
+#[test]
+fn an_end_tells_its_code_and_its_last_words() {
+    for (code, reason, message, told) in [
+        (0, "Completed", "", ""),
+        (3, "Error", "starting\nno licence\n\n", "no licence"),
+        (137, "OOMKilled", "", "OOMKilled"),
+        (137, "OOMKilled", "loading map", "OOMKilled; loading map"),
+        (
+            128,
+            "StartError",
+            "exec: \"./room\": not found",
+            "StartError; exec: \"./room\": not found",
+        ),
+    ] {
+        let status = status("Failed", ended(0, "Completed", ""), ended(code, reason, message));
+        check(status, exited(9_000, Some(code), told));
+    }
+}
+
+#[test]
+fn a_room_ends_with_the_container_that_players_talk_to() {
+    check(
+        status("Running", running(), ended(1, "Error", "bye")),
+        exited(9_000, Some(1), "bye"),
+    );
+    let without_logger = status("Running", ended(1, "Error", "disk full"), running());
+    assert!(matches!(phase(&pod(without_logger)), Phase::Running { .. }));
+}
+
+#[test]
+fn a_container_that_waits_to_be_started_again_has_ended() {
+    let mut status = status(
+        "Running",
+        running(),
+        json!({"waiting": {"reason": "CrashLoopBackOff"}}),
+    );
+    status["containerStatuses"][1]["lastState"] = ended(137, "OOMKilled", "");
+    check(status, exited(9_000, Some(137), "OOMKilled"));
+}
+
+#[test]
+fn a_pod_that_was_taken_away_says_by_whom() {
+    check(
+        json!({
+            "phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory.",
+            "startTime": "2026-01-01T00:00:01Z",
+        }),
+        exited(1_000, None, "Evicted; The node was low on resource: memory."),
+    );
+    let mut lost = status("Failed", running(), running());
+    lost["conditions"] = json!([{
+        "type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC",
+        "message": "PodGC: node no longer exists", "lastTransitionTime": "2026-01-01T00:00:30Z",
+    }]);
+    check(
+        lost,
+        exited(30_000, None, "DeletionByPodGC; PodGC: node no longer exists"),
+    );
+}
+
+#[test]
+fn a_room_is_reachable_when_all_of_its_ports_are() {
+    let pod = pod(status("Running", running(), running()));
+    let object = seen(&pod, Some(&complete()));
+    assert!(object.exposed && !object.deleting);
+    assert_eq!(
+        (object.addresses.len(), object.node.as_deref()),
+        (1, Some("node-7"))
+    );
+    let ports: Vec<_> = object
+        .ports
+        .iter()
+        .map(|p| (p.name.as_str(), p.protocol, p.port))
+        .collect();
+    assert_eq!(
+        ports,
+        [
+            ("clientPort", Protocol::Udp, 30_001),
+            ("rcon", Protocol::Tcp, 30_002)
+        ]
+    );
+
+    let half = served(
+        json!([{"name": "clientport", "port": 5050, "protocol": "UDP", "nodePort": 30001}, {"name": "rcon", "port": 5051}]),
+    );
+    for service in [None, Some(&half)] {
+        let object = seen(&pod, service);
+        assert_eq!((object.addresses.len(), object.ports.len()), (0, 0));
+        assert_eq!(object.exposed, service.is_some());
+    }
+}
+
+#[test]
+fn an_ended_room_is_reachable_nowhere() {
+    let pod = pod(status(
+        "Failed",
+        ended(0, "Completed", ""),
+        ended(0, "Completed", ""),
+    ));
+    let object = seen(&pod, Some(&complete()));
+    assert_eq!((object.addresses.len(), object.ports.len()), (0, 0));
+}
+
+#[test]
+fn a_room_without_ports_needs_no_service() {
+    let mut pod = pod(status("Running", running(), running()));
+    pod.spec.as_mut().unwrap().containers.remove(1);
+    let object = seen(&pod, None);
+    assert!(object.exposed);
+    assert_eq!((object.addresses.len(), object.ports.len()), (1, 0));
+}
+
+#[test]
+fn what_is_not_the_schedulers_is_no_room_of_it() {
+    let ours = pod(status("Running", running(), running()));
+    let check = |change: fn(&mut Pod)| {
+        let mut pod = ours.clone();
+        change(&mut pod);
+        assert_eq!(
+            object(&SchedulerName::parse("pong").unwrap(), &pod, None, Vec::new()),
+            None
+        );
+    };
+    check(|pod| pod.metadata.labels = None);
+    check(|pod| {
+        let labels = pod.metadata.labels.as_mut().unwrap();
+        labels.insert("maestro.dev/scheduler".to_owned(), "ping".to_owned());
+    });
+    check(|pod| {
+        let labels = pod.metadata.labels.as_mut().unwrap();
+        labels.insert("maestro.dev/version".to_owned(), "latest".to_owned());
+    });
+}

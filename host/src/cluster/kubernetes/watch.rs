@@ -1,0 +1,189 @@
+//! One watch per scheduler that somebody waits for; it says that something changed, and the list says what.
+//!
+//! Nothing is cached here: a stale cache is the mother of rooms that are deleted twice and of rooms that nobody deletes.
+//! A watch lives as long as anybody holds what [`Hints::of`] gave out, so it moves with the lease.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use futures::stream::FuturesUnordered;
+use futures::{StreamExt, TryStreamExt};
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use maestro_core::names::SchedulerName;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::call::{Caller, Failure};
+use super::label;
+
+/// After this the server ends a watch, and it is taken up where it ended.
+const SESSION: Duration = Duration::from_secs(240);
+
+/// After this a watch in which not even a bookmark comes is taken for dead. Bookmarks come about once a minute.
+const SILENCE: Duration = Duration::from_secs(255);
+
+/// Pauses between two tries to watch, from the first to the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+
+/// Who waits for changes of which scheduler.
+#[derive(Default)]
+pub(super) struct Hints {
+    waiting: Mutex<BTreeMap<SchedulerName, Weak<Notify>>>,
+    grown: Notify,
+}
+
+impl Hints {
+    /// What wakes whoever waits for changes of this scheduler.
+    pub(super) fn of(&self, scheduler: &SchedulerName) -> Arc<Notify> {
+        let mut waiting = self.waiting();
+        if let Some(notify) = waiting.get(scheduler).and_then(Weak::upgrade) {
+            return notify;
+        }
+        let notify = Arc::default();
+        waiting.insert(scheduler.clone(), Arc::downgrade(&notify));
+        self.grown.notify_one();
+        notify
+    }
+
+    /// Wakes whoever waits; `false` if nobody does any more.
+    fn wake(&self, scheduler: &SchedulerName) -> bool {
+        let notify = self.waiting().get(scheduler).and_then(Weak::upgrade);
+        notify.inspect(|notify| notify.notify_one()).is_some()
+    }
+
+    fn is_awaited(&self, scheduler: &SchedulerName) -> bool {
+        let waiting = self.waiting();
+        waiting
+            .get(scheduler)
+            .is_some_and(|notify| notify.strong_count() > 0)
+    }
+
+    /// Schedulers that somebody waits for.
+    fn awaited(&self) -> Vec<SchedulerName> {
+        let mut waiting = self.waiting();
+        waiting.retain(|_, notify| notify.strong_count() > 0);
+        waiting.keys().cloned().collect()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<SchedulerName, Weak<Notify>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Watches what is waited for. To be run beside the cluster that it came with; without it there are no nudges, and
+/// changes are found by the periodic list.
+pub struct Watches {
+    pub(super) caller: Arc<Caller>,
+    pub(super) hints: Arc<Hints>,
+}
+
+impl Watches {
+    /// Watches until told to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut followed = BTreeSet::new();
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            for scheduler in self.hints.awaited() {
+                if followed.insert(scheduler.clone()) {
+                    under_way.push(self.follow(scheduler));
+                }
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.hints.grown.notified() => {}
+                Some(scheduler) = under_way.next(), if !under_way.is_empty() => {
+                    followed.remove(&scheduler);
+                }
+            }
+        }
+    }
+
+    /// Watches one scheduler for as long as somebody waits.
+    async fn follow(&self, scheduler: SchedulerName) -> SchedulerName {
+        let mut place = None;
+        let mut pause = PAUSES.0;
+        while self.hints.is_awaited(&scheduler) {
+            match self.session(&scheduler, &mut place).await {
+                Ok(()) => pause = PAUSES.0,
+                Err(failure) => {
+                    tracing::debug!(scheduler.name = %scheduler, "watching {scheduler} is interrupted: {failure}");
+                    if failure.is_gone() {
+                        place = None;
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSES.1);
+                }
+            }
+        }
+        scheduler
+    }
+
+    /// One watch, from `place` in the history of changes, or from now; `place` follows it.
+    async fn session(&self, scheduler: &SchedulerName, place: &mut Option<String>) -> Result<(), Failure> {
+        let pods = self.caller.pods(scheduler);
+        let selector = label::selector(scheduler);
+        let from = match place.take() {
+            Some(known) => known,
+            None => {
+                let params = ListParams::default().labels(&selector).limit(1);
+                let list = self.caller.call(pods.list_metadata(&params)).await?;
+                // Whatever happened before is news to whoever waits.
+                self.hints.wake(scheduler);
+                list.metadata.resource_version.unwrap_or_default()
+            }
+        };
+        *place = Some(from.clone());
+        let seconds = u32::try_from(SESSION.as_secs()).unwrap_or(u32::MAX);
+        let params = WatchParams::default().labels(&selector).timeout(seconds);
+        let events = self.caller.call(pods.watch_metadata(&params, &from)).await?;
+        let mut events = std::pin::pin!(events);
+        loop {
+            let event = tokio::time::timeout(SILENCE, events.try_next()).await;
+            let version = match event.map_err(|_| Failure::late(SILENCE))?? {
+                None => return Ok(()),
+                Some(WatchEvent::Added(pod) | WatchEvent::Modified(pod) | WatchEvent::Deleted(pod)) => {
+                    if !self.hints.wake(scheduler) {
+                        return Ok(());
+                    }
+                    pod.metadata.resource_version
+                }
+                Some(WatchEvent::Bookmark(bookmark)) => Some(bookmark.metadata.resource_version),
+                Some(WatchEvent::Error(status)) => return Err(Failure::Answer(status)),
+            };
+            if version.is_some() {
+                *place = version;
+            }
+            if !self.hints.is_awaited(scheduler) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scheduler_is_watched_while_somebody_waits() {
+        let hints = Hints::default();
+        let (pong, ping) = (
+            SchedulerName::parse("pong").unwrap(),
+            SchedulerName::parse("ping").unwrap(),
+        );
+        let first = hints.of(&pong);
+        let second = hints.of(&pong);
+        assert!(Arc::ptr_eq(&first, &second));
+        let other = hints.of(&ping);
+        assert_eq!(hints.awaited(), [ping.clone(), pong.clone()]);
+        drop(first);
+        assert!(hints.wake(&pong), "one of two still waits");
+        drop(second);
+        assert!(!hints.wake(&pong) && !hints.is_awaited(&pong));
+        assert_eq!(hints.awaited(), [ping]);
+        drop(other);
+        assert_eq!(hints.awaited(), []);
+    }
+}
