@@ -16,8 +16,7 @@ use crate::config;
 use crate::config::settings::{Secret, Settings};
 use crate::control;
 use crate::folder;
-use crate::registry::redis::{self, ConnectError, Redis};
-use crate::registry::{Memory, Registry};
+use crate::registry::{ConnectError, Memory, Redis, RedisConfig, Registry};
 use crate::store::{self, Store};
 use crate::supervisor::chain;
 use crate::tasks::blocking;
@@ -99,10 +98,10 @@ async fn open_registry(settings: &Settings, need: RegistryNeed) -> Result<Arc<dy
         RegistryNeed::Memory => return Ok(Arc::new(Memory::new(monotonic()))),
         RegistryNeed::Redis(urls) => urls,
     };
-    let config = redis::Config {
+    let config = RedisConfig {
         prefix: settings.redis_prefix.clone(),
         authorities: settings.redis_ca.as_ref().map(authorities).transpose()?,
-        ..redis::Config::new(urls.iter().map(Secret::reveal).map(str::to_owned).collect())
+        ..RedisConfig::new(urls.iter().map(Secret::reveal).map(str::to_owned).collect())
     };
     let mut is_told = false;
     loop {
