@@ -218,12 +218,6 @@ spec:
       imagePullPolicy: {{ $v.image.pullPolicy }}
       args:
         {{- toYaml .args | nindent 8 }}
-        {{- if and (ne .component "api") $v.schedulers }}
-        {{- if $v.prune }}
-        - --prune
-        {{- end }}
-        - /etc/maestro/schedulers
-        {{- end }}
       {{- $env := include "maestro.env" $root }}
       {{- if or $env .role.env }}
       env:
@@ -299,9 +293,12 @@ spec:
 {{- $_ := set $file "rooms-listen" "0.0.0.0:8081" -}}
 {{- $_ := set $file "rooms-url" (include "maestro.roomsurl" .) -}}
 {{- $_ := set $file "policy-cache" "/var/cache/maestro" -}}
-{{- $_ := set $file "service-account" (printf "%s/%s" .Release.Namespace (include "maestro.serviceaccount" .)) -}}
 {{- if eq .Values.mode "single" -}}
 {{- $_ := set $file "data" "/var/lib/maestro" -}}
+{{- end -}}
+{{- if .Values.schedulers -}}
+{{- $_ := set $file "files" (list "/etc/maestro/schedulers") -}}
+{{- $_ := set $file "prune" .Values.prune -}}
 {{- end -}}
 {{- if .Values.redis.caSecret.name -}}
 {{- $_ := set $file "redis-ca" (printf "/etc/maestro/redis-ca/%s" .Values.redis.caSecret.key) -}}
