@@ -12,6 +12,7 @@ pub mod operations;
 pub mod journal;
 pub mod samples;
 pub mod events;
+pub mod copy;
 mod ends;
 pub mod postgres;
 pub mod migration;

@@ -1,9 +1,12 @@
-//! Keeps one running loop for each scheduler of the store.
+//! Keeps one running loop for each scheduler of the store that this worker is to keep.
 //!
-//! Polling the store is the truth, a nudge only makes it sooner. The supervisor never waits for a loop, nor for a policy:
+//! Which those are follows from who works (`roster`), without a word between workers; the lease says who may act. Polling
+//! the store is the truth, a nudge only makes it sooner. The supervisor never waits for a loop, nor for a policy:
 //! it hands over what should be, once that is loaded, and what was asked for by hand, and the runner of each loop tells
 //! the store what came of it.
 
+mod roster;
+mod definitions;
 mod loading;
 mod desired;
 mod runner;
@@ -28,8 +31,11 @@ use crate::known::{self, Known};
 use crate::store::operations::{self, Input};
 use crate::store::{self, Store};
 use crate::tasks::{Kind, Tasks};
+use definitions::Copies;
 use loading::{Loaded, Loading};
+use roster::Roster;
 
+pub use definitions::{Definitions, Follower};
 pub use journal::{Item, Journal};
 
 /// Time between two looks at the store when nothing says that it changed.
@@ -65,6 +71,9 @@ struct Keeper {
     supervisor: Supervisor,
     running: BTreeMap<SchedulerName, Running>,
     loading: Loading,
+    definitions: Definitions,
+    roster: Roster,
+    copies: Copies,
     /// Why a scheduler can't be kept, as it was told last: the same is told once.
     told: BTreeMap<SchedulerName, String>,
     /// Whether the store did not answer the last look.
@@ -83,9 +92,13 @@ struct Running {
 }
 
 impl Supervisor {
-    /// Keeps loops running until `stop`; ends at once then, because the loops stop by the same token.
+    /// Keeps loops running until `stop`, and tells the other workers then; the loops stop by the same token.
     pub async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
+        let (registry, known) = (Arc::clone(&self.deps.registry), Arc::clone(&self.known));
         let mut keeper = Keeper {
+            definitions: Definitions::new(self.store.clone(), Arc::clone(&registry), known),
+            roster: Roster::new(registry, self.deps.holder.clone(), self.deps.settings.lease),
+            copies: Copies::default(),
             supervisor: self,
             running: BTreeMap::new(),
             loading: Loading::default(),
@@ -97,7 +110,11 @@ impl Supervisor {
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => {
+                    keeper.roster.leave().await;
+                    return Ok(());
+                }
+                () = keeper.roster.changed() => keeper.place().await,
                 loaded = keeper.loading.next() => keeper.settle(loaded),
                 () = keeper.supervisor.changed.notified() => keeper.look().await,
                 _ = polls.tick() => keeper.look().await,
@@ -211,32 +228,44 @@ impl Keeper {
     /// Fails when the store does; a scheduler that can't be kept for a reason of its own is told of, and the others
     /// go on.
     async fn try_look(&mut self) -> Result<(), store::Error> {
-        let known = Arc::clone(&self.supervisor.known);
-        known.begin_list();
-        let schedulers = self.supervisor.store.schedulers().await?;
-        for unreadable in known.replace(&schedulers) {
-            self.tell(unreadable.scheduler(), unreadable.to_string());
+        let read = self.definitions.read().await;
+        if let Ok(unreadable) = &read {
+            for unreadable in unreadable {
+                self.tell(unreadable.scheduler(), unreadable.to_string());
+            }
         }
-        let stored: BTreeSet<&SchedulerName> = schedulers.iter().map(|stored| &stored.name).collect();
-        self.told.retain(|name, _| stored.contains(name));
+        // From what is known, if need be: who works may have changed.
+        self.place().await;
+        read.map(drop)
+    }
+
+    /// Has a loop running for each scheduler that is this worker's to keep, and for no other.
+    async fn place(&mut self) {
+        let known = Arc::clone(&self.supervisor.known);
+        let all: BTreeSet<SchedulerName> = known.names().into_iter().collect();
+        self.told.retain(|name, _| all.contains(name));
+        let ours: BTreeSet<&SchedulerName> = all.iter().filter(|name| self.roster.is_ours(name)).collect();
         self.running.retain(|name, this| {
-            // A loop that ended (the scheduler is deleted, or it panicked) has dropped its receivers.
-            let is_alive = !this.commands.is_closed();
-            let is_stored = stored.contains(name);
-            if !is_stored {
+            if !ours.contains(name) {
                 this.stop.cancel();
             }
-            is_alive && is_stored
+            // A loop that ended (its scheduler is another worker's or is deleted, or it panicked) has dropped its
+            // receivers. Until then there is none beside it.
+            !this.commands.is_closed()
         });
-        for entry in stored.into_iter().filter_map(|name| known.get(name)) {
+        self.copies.retain(|name| ours.contains(name));
+        for entry in ours.into_iter().filter_map(|name| known.get(name)) {
             let name = entry.stored.name.clone();
+            self.copies
+                .keep(self.supervisor.deps.registry.as_ref(), &entry.stored)
+                .await;
             match self.keep(entry).await {
                 Ok(()) => {}
-                Err(error) if error.is_outage() => return Err(error),
+                // Told once for all of them.
+                Err(error) if error.is_outage() => {}
                 Err(error) => self.tell(&name, chain(&error)),
             }
         }
-        Ok(())
     }
 
     async fn keep(&mut self, entry: Arc<known::Entry>) -> Result<(), store::Error> {
@@ -247,6 +276,10 @@ impl Keeper {
             self.loading.begin(with, tasks, entry);
             return Ok(());
         };
+        if this.stop.is_cancelled() {
+            // It ends; the next one begins at a later look.
+            return Ok(());
+        }
         // A policy that could not be loaded is tried again.
         let is_complete = desired::failures(&this.desired.borrow()).is_empty();
         if this.made_from.stored != entry.stored || !is_complete {
@@ -263,8 +296,8 @@ impl Keeper {
             Ok(desired) => desired,
             Err(error) => return self.tell(&name, chain(&error)),
         };
-        if self.supervisor.known.get(&name).is_none() {
-            // Removed in the meantime.
+        if self.supervisor.known.get(&name).is_none() || !self.roster.is_ours(&name) {
+            // Removed in the meantime, or another worker's.
             return;
         }
         self.told.remove(&name);
@@ -273,6 +306,7 @@ impl Keeper {
             tracing::warn!(scheduler.name = %name, "{name}: {trouble}");
         }
         match self.running.get_mut(&name) {
+            Some(this) if this.stop.is_cancelled() => {}
             Some(this) => this.replace(entry, desired),
             None => {
                 let this = self.supervisor.start(entry, desired);

@@ -25,6 +25,12 @@ pub enum Kind {
     Heartbeat,
     /// Keeps one loop a scheduler.
     Supervisor,
+    /// Hears of changes in the store that others made.
+    Listener,
+    /// Keeps what an API knows fresh.
+    Follower,
+    /// Watches the cluster.
+    Watches,
     /// The loop of one scheduler.
     Loop(String),
     /// Loads the policies of one scheduler for its loop.
@@ -33,7 +39,7 @@ pub enum Kind {
     Journal,
     /// Simulates demand in `maestro dev`.
     Matchmaker,
-    /// Applies saved files in `maestro dev`.
+    /// Applies scheduler files.
     Files,
     /// Tells in `maestro dev` how rooms report.
     Hint,
@@ -48,6 +54,9 @@ impl fmt::Display for Kind {
             Self::Connection => f.write_str("connection"),
             Self::Heartbeat => f.write_str("heartbeat"),
             Self::Supervisor => f.write_str("supervisor"),
+            Self::Listener => f.write_str("listener"),
+            Self::Follower => f.write_str("follower"),
+            Self::Watches => f.write_str("watches"),
             Self::Loop(scheduler) => write!(f, "loop of {scheduler}"),
             Self::Loading(scheduler) => write!(f, "policies of {scheduler}"),
             Self::Journal => f.write_str("journal"),
@@ -71,7 +80,13 @@ enum OnFailure {
 impl Kind {
     fn on_failure(&self) -> OnFailure {
         match self {
-            Self::Api | Self::Heartbeat | Self::Supervisor | Self::Journal => OnFailure::StopAll,
+            Self::Api
+            | Self::Heartbeat
+            | Self::Supervisor
+            | Self::Journal
+            | Self::Listener
+            | Self::Follower
+            | Self::Watches => OnFailure::StopAll,
             Self::Connection
             | Self::Loop(_)
             | Self::Loading(_)

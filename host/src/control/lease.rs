@@ -67,11 +67,13 @@ impl Lease {
         // A call that is dropped or fails leaves the old validity, which only ever errs on the short side.
         let answer = registry.acquire(scheduler, holder, self.length).await;
         let answer = answer.map_err(Error::registry("renew the lease"))?;
-        self.try_at = now + third(self.length);
         let Some(fence) = answer else {
             self.held = None;
+            // Only who is to keep the scheduler asks: its predecessor is going, or is gone without a word.
+            self.try_at = now + part(self.length, 15);
             return Ok(Kept::Elsewhere);
         };
+        self.try_at = now + part(self.length, 3);
         let kept = match &self.held {
             Some(held) if held.fence == fence => Kept::Held,
             Some(_) | None => Kept::Taken,
@@ -113,8 +115,8 @@ impl Lease {
     }
 }
 
-fn third(length: Span) -> Span {
-    Span::from_ms(length.ms() / 3)
+fn part(length: Span, of: u64) -> Span {
+    Span::from_ms(length.ms() / of)
 }
 
 #[cfg(test)]

@@ -86,6 +86,9 @@ impl Runner {
             settings,
             ..
         } = &self.deps;
+        if let Err(error) = registry.keep_copy(&self.name, None).await {
+            tracing::warn!(scheduler.name = %self.name, "{}: its copy stays in the registry: {}", self.name, chain(&error));
+        }
         let removed = match registry.acquire(&self.name, holder, settings.lease).await {
             Ok(Some(fence)) => registry.remove(&fence).await,
             Ok(None) => Ok(()),

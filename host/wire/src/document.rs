@@ -16,6 +16,7 @@ mod json;
 mod problem;
 mod scalar;
 mod scheduler;
+mod settings;
 mod template;
 mod tree;
 mod write;
@@ -26,6 +27,7 @@ use maestro_core::scheduler::Scheduler;
 
 pub use autoscaling::{BUILT_IN, Reference};
 pub use problem::{Position, Problem, Problems, Warning, nearest, quoted};
+pub use settings::{Setting, settings};
 pub use tree::{DEPTH_LIMIT, DOCUMENT_LIMIT, KEY_LIMIT, NODE_LIMIT, TEXT_LIMIT};
 pub use write::{WriteError, to_json, to_yaml};
 
