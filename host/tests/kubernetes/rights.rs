@@ -19,8 +19,8 @@ fn bindings(bench: &Bench, scheduler: &Scheduler) -> Api<RoleBinding> {
 async fn make_namespace(bench: &Bench, scheduler: &Scheduler, labels: serde_json::Value) {
     let namespace = json!({"metadata": {"name": scheduler.name.as_str(), "labels": labels}});
     let namespace: Namespace = serde_json::from_value(namespace).unwrap();
-    let made = bench.namespaces().create(&PostParams::default(), &namespace);
-    made.await.unwrap();
+    let (namespaces, params) = (bench.namespaces(), PostParams::default());
+    namespaces.create(&params, &namespace).await.unwrap();
 }
 
 #[tokio::test]
