@@ -20,14 +20,15 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, Api, Heads, Key};
+use crate::api::{self, Api, Heads, Key, Operators};
 use crate::catalog::Catalog;
-use crate::cluster::Cluster;
 use crate::cluster::local::{self, Ending, Local, Program};
+use crate::cluster::{self, Cluster};
 use crate::control;
-use crate::registry::Registry;
+use crate::metrics::Metrics;
 use crate::registry::clock;
 use crate::registry::memory::Memory;
+use crate::registry::{self, Registry};
 use crate::store::Store;
 use crate::supervisor::{Journal, Supervisor};
 use crate::tasks::{Kind, Tasks, blocking};
@@ -88,18 +89,24 @@ impl App {
     pub async fn build(settings: Settings) -> Result<Self> {
         let folder = settings.data.clone();
         let key = blocking(move || prepare(&folder)).await?;
+        let metrics = Arc::<Metrics>::default();
         let store = Store::open(&settings.data.join("maestro.db")).await?;
+        let store = store.metered(&metrics);
         let wall = clock::system();
-        let registry: Arc<dyn Registry> = Arc::new(Memory::new(monotonic()));
+        let memory = Arc::new(Memory::new(monotonic()));
+        let registry: Arc<dyn Registry> =
+            Arc::new(registry::observed::Observed::new(memory, Arc::clone(&metrics)));
         let (local, config) = (local_config(&settings), engine_config(&settings));
         let cluster = Arc::new(blocking(move || Local::new(local)).await?);
+        let rooms: Arc<dyn Cluster> = Arc::clone(&cluster) as Arc<dyn Cluster>;
+        let rooms: Arc<dyn Cluster> = Arc::new(cluster::observed::Observed::new(rooms, Arc::clone(&metrics)));
         let engine = blocking(move || Engine::new(config)).await?;
         let catalog = Arc::new(Catalog::new(engine, store.clone()).await?);
         let changed = Arc::new(Notify::new());
         let api = Api {
             store: store.clone(),
             registry: Arc::clone(&registry),
-            cluster: Arc::clone(&cluster) as Arc<dyn Cluster>,
+            cluster: Arc::clone(&rooms),
             catalog: Arc::clone(&catalog),
             known: Arc::default(),
             limits: Arc::default(),
@@ -108,17 +115,22 @@ impl App {
             wall: Arc::clone(&wall),
             changed: Arc::clone(&changed),
             cap: settings.cap,
+            // Whoever reaches it may do what they want: `dev` listens on loopback, or says --insecure.
+            operators: Operators::default(),
+            metrics: Arc::clone(&metrics),
+            probe: Arc::default(),
         };
         let acting = Tasks::new();
         let (journal, records) = Journal::new(store.clone(), Arc::clone(&wall));
+        let journal = journal.metered(Arc::clone(&metrics));
         acting.spawn(Kind::Journal, journal.run(acting.stop_token(), LAST_WORDS));
         let supervisor = Supervisor {
             store: store.clone(),
             catalog,
             deps: control::Deps {
                 registry: Arc::clone(&registry),
-                cluster: Arc::clone(&cluster) as Arc<dyn Cluster>,
-                evaluator: Evaluator::pool()?,
+                cluster: rooms,
+                evaluator: Evaluator::pool()?.observed(metrics.of_policies()),
                 holder: format!("{}-{:08x}", std::process::id(), rand::random::<u32>()),
                 seed: 0,
                 token: api.token_maker(),
@@ -134,6 +146,7 @@ impl App {
             tasks: acting.clone(),
             changed,
             journal: records,
+            metrics,
         };
         acting.spawn(Kind::Supervisor, supervisor.run(acting.stop_token()));
         Ok(Self {

@@ -21,3 +21,5 @@ pub mod tasks;
 pub mod config;
 mod os;
 pub mod telemetry;
+pub mod metrics;
+pub mod token;

@@ -98,6 +98,7 @@ impl Kubernetes {
         let watches = Watches {
             caller: caller.clone(),
             hints: hints.clone(),
+            metrics: Arc::default(),
         };
         let kubernetes = Self {
             caller,
