@@ -6,6 +6,7 @@
 pub mod contract;
 pub mod local;
 pub mod kubernetes;
+pub mod observed;
 
 use async_trait::async_trait;
 use maestro_core::names::{RoomId, SchedulerName, Version};

@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod memory;
 pub mod redis;
+pub mod observed;
 pub mod contract;
 
 use std::collections::{BTreeMap, BTreeSet};

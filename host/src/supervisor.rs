@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::Catalog;
 use crate::control::{Clock, Command, Control, Deps, Desired, Scale};
 use crate::known::{self, Known};
+use crate::metrics::{Dependency, Metrics};
 use crate::store::operations::{self, Input};
 use crate::store::{self, Store};
 use crate::tasks::{Kind, Tasks};
@@ -64,6 +65,8 @@ pub struct Supervisor {
     pub changed: Arc<Notify>,
     /// Where records go.
     pub journal: mpsc::Sender<Item>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What the supervisor remembers between two looks.
@@ -143,6 +146,7 @@ impl Supervisor {
             known: Arc::clone(&self.known),
             changed: Arc::clone(&self.changed),
             journal: self.journal.clone(),
+            metrics: Arc::clone(&self.metrics),
         };
         self.tasks
             .spawn(Kind::Loop(name.to_string()), runner.run(stop.clone()));
@@ -211,7 +215,10 @@ impl Supervisor {
 
 impl Keeper {
     async fn look(&mut self) {
-        match self.try_look().await {
+        let looked = self.try_look().await;
+        let metrics = &self.supervisor.metrics;
+        metrics.answered(Dependency::Store, looked.is_ok());
+        match looked {
             Ok(()) => self.is_away = false,
             // Loops go on with what they have; the same outage is told once.
             Err(error) => {

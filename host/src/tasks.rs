@@ -37,6 +37,8 @@ pub enum Kind {
     Loading(String),
     /// Writes decisions and samples to the store.
     Journal,
+    /// Sends traces to a collector.
+    Traces,
     /// Simulates demand in `maestro dev`.
     Matchmaker,
     /// Applies scheduler files.
@@ -60,6 +62,7 @@ impl fmt::Display for Kind {
             Self::Loop(scheduler) => write!(f, "loop of {scheduler}"),
             Self::Loading(scheduler) => write!(f, "policies of {scheduler}"),
             Self::Journal => f.write_str("journal"),
+            Self::Traces => f.write_str("traces"),
             Self::Matchmaker => f.write_str("matchmaker"),
             Self::Files => f.write_str("files"),
             Self::Hint => f.write_str("hint"),
@@ -90,6 +93,7 @@ impl Kind {
             Self::Connection
             | Self::Loop(_)
             | Self::Loading(_)
+            | Self::Traces
             | Self::Matchmaker
             | Self::Files
             | Self::Hint

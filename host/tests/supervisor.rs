@@ -116,6 +116,7 @@ async fn supervisor(
         tasks: tasks.clone(),
         changed: Arc::new(Notify::new()),
         journal: records,
+        metrics: Arc::default(),
     };
     (supervisor, registry)
 }

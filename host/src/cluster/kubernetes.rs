@@ -102,6 +102,7 @@ impl Kubernetes {
         let watches = Watches {
             caller: caller.clone(),
             hints: hints.clone(),
+            metrics: Arc::default(),
         };
         let kubernetes = Self {
             caller,

@@ -103,12 +103,14 @@ fn options(command: &Command) -> impl Iterator<Item = (String, &clap::Arg)> {
     own.filter_map(|arg| Some((arg.get_long()?.to_owned(), arg)))
 }
 
+/// Those that a file may have: one that names another file would begin a chain that nobody follows.
+fn keys_of(command: &Command) -> impl Iterator<Item = (String, &clap::Arg)> {
+    options(command).filter(|(name, _)| name != "config")
+}
+
 fn id(command: &Command, key: &str) -> Option<String> {
-    // A file that names another one would begin a chain that nobody follows.
-    let mut known = options(command).filter(|(name, _)| name != "config");
-    known
-        .find(|(name, _)| name == key)
-        .map(|(_, arg)| arg.get_id().to_string())
+    let known = keys_of(command).find(|(name, _)| name == key);
+    known.map(|(_, arg)| arg.get_id().to_string())
 }
 
 /// Whether an option takes these values.

@@ -14,7 +14,7 @@ use maestro_core::window::{Sample, Sampling};
 
 use super::lease::Kept;
 use super::survey::Survey;
-use super::{Control, Error, StepReport, Told, apply, judge, measure, wake};
+use super::{Control, Error, Stand, StepReport, Told, apply, judge, measure, wake};
 use crate::registry::{Fence, State};
 
 /// Before the next step after one that changed something: its effects are to be seen soon.
@@ -55,6 +55,7 @@ impl Control {
 
     fn report(&mut self, now: Timestamp, next_at: Timestamp) -> StepReport {
         self.told.ends.append(&mut self.mirror.ends);
+        let stand = self.stand();
         let told = std::mem::take(&mut self.told);
         let Told {
             records,
@@ -73,10 +74,23 @@ impl Control {
             outcomes,
             ends,
             trouble: self.creation.trouble(self.mirror.now),
+            stand,
+            heard: self.mirror.heard.take(),
             next_at,
             removed,
             errors,
         }
+    }
+
+    /// What the last survey said and what is wanted now; nothing is looked at for it.
+    fn stand(&self) -> Option<Stand> {
+        let (survey, state) = (self.survey.as_ref()?, self.state.as_ref()?);
+        Some(Stand {
+            counts: survey.counts,
+            wanted: state.wanted,
+            recovering: self.recovery.is_on(),
+            mass_silence: survey.mass_silence,
+        })
     }
 
     /// Answers whether anything was done that the next step should look at soon.

@@ -16,6 +16,7 @@ use crate::config;
 use crate::config::settings::{Secret, Settings};
 use crate::control;
 use crate::folder::{self, holder::Holder};
+use crate::metrics::Metrics;
 use crate::registry::{ConnectError, Memory, Redis, RedisConfig, Registry, clock};
 use crate::store::{self, Store};
 use crate::supervisor::chain;
@@ -38,7 +39,7 @@ pub(super) struct Opened {
 }
 
 /// Opens everything; waits for a Redis that is away.
-pub(super) async fn open(settings: &Settings, needs: Needs) -> Result<Opened> {
+pub(super) async fn open(settings: &Settings, needs: Needs, metrics: Arc<Metrics>) -> Result<Opened> {
     let (holder, kept) = match needs.data.clone() {
         Some(folder) => {
             let (holder, key) = blocking(move || hold(&folder)).await?;
@@ -63,6 +64,8 @@ pub(super) async fn open(settings: &Settings, needs: Needs) -> Result<Opened> {
         registry,
         cluster: Arc::new(cluster),
         key: needs.key.or(kept).context("there is no key")?,
+        operators: needs.operators,
+        metrics: Arc::clone(&metrics),
         control: control::Settings {
             cap: settings.max_rooms,
             lease: Span::from_ms(u64::try_from(settings.lease.as_millis()).unwrap_or(u64::MAX)),
@@ -73,7 +76,7 @@ pub(super) async fn open(settings: &Settings, needs: Needs) -> Result<Opened> {
     };
     Ok(Opened {
         parts,
-        watches,
+        watches: watches.metered(metrics),
         holder,
     })
 }

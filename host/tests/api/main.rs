@@ -25,3 +25,7 @@ mod etags;
 mod openapi;
 mod refusals;
 mod policies;
+mod operators;
+mod probes;
+mod metrics;
+mod outages;

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::{Caller, Failure};
 use super::label;
+use crate::metrics::Metrics;
 
 /// After this the server ends a watch, and it is taken up where it ended.
 const SESSION: Duration = Duration::from_secs(240);
@@ -82,9 +83,16 @@ impl Hints {
 pub struct Watches {
     pub(super) caller: Arc<Caller>,
     pub(super) hints: Arc<Hints>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Watches {
+    /// The same, telling how the watches go.
+    pub fn metered(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
     /// Watches until told to stop.
     pub async fn run(self, stop: CancellationToken) {
         let mut followed = BTreeSet::new();
@@ -114,6 +122,7 @@ impl Watches {
             match self.session(&scheduler, &mut place).await {
                 Ok(()) => pause = PAUSES.0,
                 Err(failure) => {
+                    self.metrics.watch(&scheduler, false);
                     tracing::debug!(scheduler.name = %scheduler, "watching {scheduler} is interrupted: {failure}");
                     if failure.is_gone() {
                         place = None;
@@ -148,6 +157,8 @@ impl Watches {
         let events = self.caller.call(pods.watch_metadata(&params, &from)).await?;
         let mut events = std::pin::pin!(events);
         loop {
+            // Connected, or told something just now.
+            self.metrics.watch(scheduler, true);
             let event = tokio::time::timeout(SILENCE, events.try_next()).await;
             let version = match event.map_err(|_| Failure::late(SILENCE))?? {
                 None => return Ok(()),
