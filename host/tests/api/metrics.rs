@@ -1,9 +1,14 @@
 //! What Prometheus scrapes: the names that dashboards and alerts live by, and that the counts are right.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use maestro::api::Heads;
+use maestro::metrics::{Call, Dependency, Outcome};
 use maestro::registry::observed::Observed;
+use maestro_core::names::PolicyName;
+use maestro_core::scheduler::PolicyRef;
+use maestro_engine::{Failure, FailureClass};
 
 use super::client::request;
 use super::harness::{Host, pong};
@@ -16,6 +21,29 @@ fn names(text: &str) -> String {
     described.map(|line| format!("{line}\n")).collect()
 }
 
+/// Makes every metric have a value: those without any are not told of.
+async fn tell_everything(host: &Host) {
+    let metrics = &host.api.metrics;
+    metrics.report("newest");
+    metrics.refusal("missing");
+    metrics.spans("exported", 1);
+    metrics.journal_dropped("decisions", 1);
+    metrics.allocation("pong", "none");
+    metrics.call(Call::begin(Dependency::Registry, "room"), Outcome::Ok);
+    let room = PolicyRef {
+        name: PolicyName::parse("room").unwrap(),
+        version: None,
+    };
+    let policy = host.api.catalog.load(&room, None).await.unwrap();
+    let failure = Failure {
+        class: FailureClass::OutOfFuel,
+        message: "it looped".to_owned(),
+        fuel: 1_500_000,
+    };
+    metrics.of_policies()(&policy, Duration::from_millis(3), &Err(failure));
+    host.get("/scheduler").await;
+}
+
 /// The value of a series, as it stands in the text.
 fn value<'t>(text: &'t str, series: &str) -> Option<&'t str> {
     text.lines()
@@ -25,6 +53,7 @@ fn value<'t>(text: &'t str, series: &str) -> Option<&'t str> {
 #[tokio::test]
 async fn the_names_are_as_reviewed() {
     let host = Host::start().await;
+    tell_everything(&host).await;
     let answer = host.send(request("GET /metrics")).await;
     assert_eq!(
         answer.header("content-type"),
@@ -43,6 +72,8 @@ async fn requests_are_counted_by_template_and_reports_by_what_became_of_them() {
         host.report(&room, "ready").await;
         host.get(&format!("/scheduler/pong/rooms/{room}")).await;
     }
+    let malformed = request("PUT /scheduler/pong/rooms/pong-00000001/status").body("{");
+    host.send(malformed).await;
     for line in [
         "PUT /scheduler/pong/rooms/pong-00000009/ping",
         "PUT /scheduler/nobody/rooms/nobody-00000009/ping",
@@ -68,7 +99,7 @@ async fn requests_are_counted_by_template_and_reports_by_what_became_of_them() {
     is(&of("GET", "none", 404), Some("1"));
     is(&of("OTHER", "/scheduler", 405), Some("1"));
     is("maestro_room_reports_total{result=\"newest\"}", Some("3"));
-    is("maestro_room_reports_total{result=\"unknown\"}", Some("1"));
+    is("maestro_room_reports_total{result=\"unknown\"}", Some("2"));
     is("maestro_room_reports_total{result=\"malformed\"}", Some("1"));
     assert!(
         !text.contains("pong-0000"),

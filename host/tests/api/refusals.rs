@@ -275,7 +275,6 @@ async fn a_store_that_is_away_is_said_so_and_pings_go_on() {
     host.api.store.clone().close().await.unwrap();
     let requests = vec![
         request("GET /healthcheck"),
-        request("GET /scheduler"),
         request("POST /scheduler").body(PONG.replace("pong", "arena")),
         request("PUT /scheduler/pong").body(PONG),
         request("POST /scheduler/pong").body(r#"{"replicas":3}"#),
