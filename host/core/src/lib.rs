@@ -16,4 +16,5 @@ pub mod decision;
 pub mod victim;
 pub mod rollout;
 pub mod plan;
+pub mod ports;
 pub mod explain;
