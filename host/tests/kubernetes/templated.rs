@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, GetParams, ListParams, PostParams};
+use kube::core::Request;
 use maestro::cluster::{Cluster, Object};
 use maestro_core::room::Phase;
 use maestro_core::scheduler::Scheduler;
@@ -178,4 +179,68 @@ async fn a_room_can_be_reached_by_its_own_address() {
     assert!(object.exposed);
     assert_eq!(services(&bench, &scheduler).await, 0);
     bench.end(&scheduler).await;
+}
+
+/// How `fields.txt` writes this type of the server's.
+fn written(schema: &Value) -> String {
+    let schema = schema.pointer("/allOf/0").unwrap_or(schema);
+    if let Some(reference) = schema["$ref"].as_str() {
+        return match reference.rsplit('.').next().unwrap() {
+            "Quantity" => "amount".to_owned(),
+            "IntOrString" => "number-or-text".to_owned(),
+            "ObjectMeta" => "Metadata".to_owned(),
+            name => name.to_owned(),
+        };
+    }
+    match (schema["type"].as_str().unwrap(), schema["format"].as_str()) {
+        ("array", _) => format!("[{}]", written(&schema["items"])),
+        ("object", _) => format!("{{{}}}", written(&schema["additionalProperties"])),
+        ("boolean", _) => "flag".to_owned(),
+        ("integer", Some("int32")) => "i32".to_owned(),
+        ("integer", Some("int64")) => "i64".to_owned(),
+        ("string", None) => match schema["enum"].as_array() {
+            Some(words) => {
+                let words = words.iter().map(|word| word.as_str().unwrap());
+                let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+                format!("({})", words.join("|"))
+            }
+            None => "text".to_owned(),
+        },
+        (kind, format) => format!("{kind} {format:?}"),
+    }
+}
+
+#[tokio::test]
+async fn fields_of_templates_are_those_of_the_server() {
+    let bench = Bench::new("templated").await;
+    let request = Request::new("/openapi/v3/api").get("v1", &GetParams::default());
+    let described: Value = bench.client.request(request.unwrap()).await.unwrap();
+    let schemas = described["components"]["schemas"].as_object().unwrap();
+    let text = include_str!("../../wire/src/document/pod/fields.txt");
+    let (mut name, mut seen) = ("", 0);
+    for line in text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
+        let Some((field, kind)) = line.trim_start().split_once(' ') else {
+            name = line;
+            continue;
+        };
+        // These two are but a part of theirs.
+        if ["PodTemplate", "Metadata"].contains(&name) {
+            continue;
+        }
+        let mut found = schemas
+            .iter()
+            .filter(|(key, _)| key.rsplit('.').next() == Some(name));
+        let (_, schema) = found.next().unwrap();
+        let (field, is_required) = (field.trim_end_matches('!'), field.ends_with('!'));
+        assert_eq!(written(&schema["properties"][field]), kind, "{name}.{field}");
+        let required = schema["required"]
+            .as_array()
+            .is_some_and(|all| all.contains(&json!(field)));
+        assert_eq!(required, is_required, "{name}.{field}");
+        seen += 1;
+    }
+    assert!(seen > 400, "{seen}");
 }

@@ -191,6 +191,30 @@ fn a_pod_that_was_taken_away_says_by_whom() {
     );
 }
 
+/// Its node is unreachable, or somebody removes it: until it has ended there may be a match in it.
+#[test]
+fn a_room_that_is_being_taken_away_runs_until_it_has_ended() {
+    let mut status = status("Running", running(), running());
+    status["conditions"] = json!([
+        {"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T00:00:20Z"},
+        {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager",
+         "message": "Taint manager: deleting due to NoExecute taint", "lastTransitionTime": "2026-01-01T00:00:30Z"},
+    ]);
+    let mut pod = pod(status.clone());
+    pod.metadata.deletion_timestamp = pod.metadata.creation_timestamp.clone();
+    let object = seen(&pod, Some(&complete()));
+    assert!(object.deleting && matches!(object.phase, Phase::Running { .. }));
+    status["phase"] = json!("Failed");
+    check(
+        status,
+        exited(
+            30_000,
+            None,
+            "DeletionByTaintManager; Taint manager: deleting due to NoExecute taint",
+        ),
+    );
+}
+
 #[test]
 fn a_room_is_reachable_when_all_of_its_ports_are() {
     let pod = pod(status("Running", running(), running()));
