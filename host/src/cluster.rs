@@ -115,6 +115,16 @@ pub enum Error {
         /// What would help, as a clause.
         remedy: String,
     },
+    /// We lack a right, and asking again gives us none.
+    #[error("not allowed to {verb} {resource} {place}; grant Maestro that right")]
+    Forbidden {
+        /// What we wanted to do, as in `create`.
+        verb: String,
+        /// To what, as in `pods`.
+        resource: String,
+        /// Where, as in `in the namespace pong`.
+        place: String,
+    },
     /// No such room.
     #[error("{0} is not in the cluster")]
     UnknownRoom(RoomId),
@@ -132,7 +142,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::Exhausted { .. } => true,
-            Self::Refused { .. } | Self::UnknownRoom(_) => false,
+            Self::Refused { .. } | Self::Forbidden { .. } | Self::UnknownRoom(_) => false,
         }
     }
 }

@@ -313,7 +313,9 @@ impl From<cluster::Error> for Problem {
         match error {
             cluster::Error::UnknownRoom(_) => Self::new(Kind::Unknown, "room not found", description),
             cluster::Error::Refused { .. } => Self::new(Kind::Conflict, "refused", description),
-            cluster::Error::Exhausted { .. } | cluster::Error::Unavailable { .. } => {
+            cluster::Error::Exhausted { .. }
+            | cluster::Error::Forbidden { .. }
+            | cluster::Error::Unavailable { .. } => {
                 Self::new(Kind::Unavailable, "the cluster failed", description)
             }
         }

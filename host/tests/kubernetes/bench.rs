@@ -122,6 +122,14 @@ impl Bench {
         scheduler
     }
 
+    /// The scheduler of a document, under a name of this test.
+    pub(crate) fn with_document(&self, name: &str, document: &str) -> Scheduler {
+        let mut documents = maestro_wire::document::read(document).unwrap();
+        let mut scheduler = documents.remove(0).scheduler;
+        scheduler.name = self.with_image(name, "any").name;
+        scheduler
+    }
+
     pub(crate) fn pods(&self, scheduler: &Scheduler) -> Api<Pod> {
         Api::namespaced(self.client.clone(), scheduler.name.as_str())
     }
@@ -290,6 +298,10 @@ impl Harness for Bench {
         let mut behaviours = self.behaviours.lock().unwrap();
         behaviours.insert(scheduler.name.clone(), behaviour);
         scheduler
+    }
+
+    fn keeps_output(&self) -> bool {
+        self.nodes == Nodes::Real
     }
 
     async fn moment(&self, so_far: u32) -> bool {
