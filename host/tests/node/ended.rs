@@ -1,4 +1,4 @@
-//! How containers end: out of memory, by themselves, by SIGTERM, and by SIGKILL when they do not listen.
+//! How containers end, and why some never begin: no image, no such program; then out of memory, by themselves, by SIGTERM, and by SIGKILL when they do not listen.
 
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,22 @@ fn a_room_that_ends_by_itself_is_replaced_and_the_reason_is_told() {
     stage.end_by(&room, "/exit/3");
     let told = replaced(&stage, &scheduler, &room);
     assert!(told.contains("exit code   3"), "{told}");
+}
+
+#[test]
+fn a_room_that_cannot_begin_says_why_and_harms_no_other_scheduler() {
+    let stage = Stage::shared("begins");
+    let usual = document("0", 5);
+    let no_image = stage.create("image", &usual.replace(ROOM, "maestro.test/missing:1"));
+    let no_program = stage.create("program", &format!("{usual}cmd: [/missing]\n"));
+    let well = stage.create("well", &usual);
+    for (scheduler, reason) in [(&no_image, "ErrImageNeverPull"), (&no_program, "/missing")] {
+        eventually(reason, PATIENCE, || {
+            let rooms = stage.cli_ok(&["rooms", scheduler]);
+            rooms.contains(reason).then_some(())
+        });
+    }
+    stage.ready(&well, 1);
 }
 
 /// Takes one of two rooms away; tells how long it took to go, and its exit code.

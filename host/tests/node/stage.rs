@@ -199,9 +199,12 @@ impl Drop for Stage {
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!("{}", self.running.log());
-            for name in self.schedulers.get_mut() {
+            for name in self.schedulers.borrow().iter() {
                 let pods = kubectl(&["get", "pods", "-n", name, "-o", "wide"]);
                 eprintln!("{}", pods.unwrap_or_else(|error| error));
+                for verb in ["explain", "rooms", "events"] {
+                    eprintln!("{}", String::from_utf8_lossy(&self.cli(&[verb, name]).stdout));
+                }
             }
         }
         for name in self.schedulers.get_mut() {

@@ -3,7 +3,8 @@
 
 use super::stage::{LONG, ROOM, Stage, eventually};
 
-/// A scheduler that one trigger moves; one room can use three times what it requests.
+/// A scheduler that one trigger moves; one room can use three times what it requests. Usage is measured every 10 s, and
+/// the newest measurement says nothing yet of how long it was so: a shorter `time` would see nothing at all.
 fn document(kind: &str) -> String {
     format!(
         "
@@ -19,10 +20,10 @@ autoscaling:
   max: 3
   up:
     cooldown: 1
-    metricsTrigger: [{{type: {kind}, usage: 70, threshold: 50, time: 12}}]
+    metricsTrigger: [{{type: {kind}, usage: 70, threshold: 40, time: 30}}]
   down:
     cooldown: 1
-    metricsTrigger: [{{type: {kind}, usage: 40, threshold: 50, time: 12}}]
+    metricsTrigger: [{{type: {kind}, usage: 40, threshold: 40, time: 30}}]
 "
     )
 }
@@ -47,7 +48,7 @@ fn used_processors_and_memory_move_the_number_of_rooms() {
     let cpu = stage.create("cpu", &document("cpu"));
     let memory = stage.create("memory", &document("memory"));
     let (busy, full) = (stage.ready(&cpu, 1).remove(0), stage.ready(&memory, 1).remove(0));
-    stage.ask(&busy, "/burn/40");
+    stage.ask(&busy, "/burn/45");
     stage.ask(&full, "/take/60");
     moves(&stage, &cpu, "cpu", |wanted| wanted > 1);
     moves(&stage, &memory, "memory", |wanted| wanted > 1);
