@@ -1,4 +1,4 @@
-//! A running `maestro dev`, for tests of whole programs: started, listened to, ended.
+//! A running Maestro, for tests of whole programs: started, listened to, ended.
 //!
 //! The tests of the service and those of the command line both include this file, because neither package may depend
 //! on the other; what only one of them needs stands in its own harness.
@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 pub(crate) use self::eventually::{PATIENCE, eventually};
 
-/// A running `maestro dev`; killed when dropped.
+/// A running Maestro; killed when dropped.
 pub(crate) struct Running {
     pub(crate) child: Child,
     /// Where its API is.
@@ -30,6 +30,11 @@ impl Running {
         let mut command = Command::new(maestro);
         command.args(["dev", "--plain", "--listen", "127.0.0.1:0"]);
         change(&mut command);
+        Self::run(command)
+    }
+
+    /// Starts a Maestro that tells where its API is, and waits until that is up.
+    pub(crate) fn run(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())

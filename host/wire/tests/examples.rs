@@ -7,6 +7,7 @@ use maestro_wire::document::{self, Document};
 const PONG: &str = include_str!("../../../deploy/examples/pong.yaml");
 const ARENA: &str = include_str!("../../../deploy/examples/arena.yaml");
 const PONG_JSON: &str = include_str!("../../../deploy/examples/pong.json");
+const EXAMPLE_ROOM: &str = include_str!("../../../deploy/examples/example-room.yaml");
 
 fn only(text: &str) -> Document {
     let mut documents =
@@ -22,6 +23,14 @@ fn pong_and_its_json_twin_are_the_same_scheduler() {
     assert_eq!((yaml.warnings, json.warnings), (vec![], vec![]));
     assert_eq!((yaml.text.as_str(), json.text.as_str()), (PONG, PONG_JSON));
     insta::assert_debug_snapshot!(yaml.scheduler);
+}
+
+#[test]
+fn the_example_room_reads_without_warnings_and_reads_back_as_it_is_written() {
+    let document = only(EXAMPLE_ROOM);
+    assert_eq!(document.warnings, vec![]);
+    let yaml = document::to_yaml(&document.scheduler).unwrap();
+    assert_eq!(only(&yaml).scheduler, document.scheduler);
 }
 
 #[test]
