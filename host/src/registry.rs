@@ -21,6 +21,7 @@ use maestro_core::time::{Span, Timestamp};
 use maestro_core::window::Window;
 use tokio::sync::Notify;
 
+pub use self::redis::{Config as RedisConfig, ConnectError, Redis};
 pub use clock::Clock;
 pub use maestro_core::room::Seen;
 pub use memory::Memory;

@@ -91,7 +91,7 @@ async fn run(role: Role, settings: Settings, needs: Needs) -> Result<()> {
         opened = open::open(&settings, needs) => opened?,
         () = signals.next() => return Ok(()),
     };
-    let watches = opened.watches;
+    let (watches, _holder) = (opened.watches, opened.holder);
     let app = App::new(opened.parts).await?;
     let stop = app.acting.stop_token();
     let (listening, changed) = (app.api.store.clone(), app.api.changed.clone());

@@ -13,6 +13,7 @@ pub mod journal;
 pub mod samples;
 pub mod events;
 pub mod copy;
+pub mod transfer;
 mod ends;
 pub mod postgres;
 pub mod migration;

@@ -218,6 +218,7 @@ impl From<store::Error> for Problem {
             store::Error::Open { .. }
             | store::Error::Migrate { .. }
             | store::Error::Diverged { .. }
+            | store::Error::Occupied { .. }
             | store::Error::Statement { .. }
             | store::Error::Unreadable { .. } => {
                 tracing::error!("{}", chain(&error));

@@ -10,6 +10,7 @@ mod service;
 mod namespace;
 mod status;
 mod prepare;
+mod binding;
 mod address;
 mod usage;
 mod call;
@@ -29,9 +30,10 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use maestro_core::names::{RoomId, SchedulerName};
 use maestro_core::scheduler::Scheduler;
 use maestro_core::time::Span;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 
 use self::address::Nodes;
+use self::binding::Account;
 use self::call::{Budget, Caller, Failure};
 use self::watch::Hints;
 pub use self::watch::Watches;
@@ -84,6 +86,8 @@ pub struct Kubernetes {
     hints: Arc<Hints>,
     nodes: Nodes,
     prepared: Mutex<BTreeMap<SchedulerName, Instant>>,
+    /// Who we are, where that is a service account; unknown until it is asked for.
+    account: OnceCell<Option<Account>>,
     api_url: String,
     timeout: Duration,
 }
@@ -104,6 +108,7 @@ impl Kubernetes {
             hints,
             nodes: Nodes::default(),
             prepared: Mutex::default(),
+            account: OnceCell::new(),
             api_url: config.api_url,
             timeout: config.timeout,
         };
@@ -131,8 +136,8 @@ impl Kubernetes {
             Ok(made) => made,
             Err(failure) if failure.is_already_there() => self.pod_that_is_there(name, room).await?,
             Err(failure) => {
-                if failure.is_not_found() {
-                    // Somebody removed the namespace.
+                if failure.is_not_found() || failure.is_forbidden() {
+                    // Somebody removed the namespace, or our rights in it.
                     self.prepared().remove(name);
                 }
                 return Err(failure.of_creation(room));
@@ -192,8 +197,8 @@ impl Kubernetes {
     async fn list_pods(&self, scheduler: &SchedulerName) -> Result<Vec<Object>, Error> {
         let ours = || ListParams::default().labels(&label::selector(scheduler));
         let (pods, services) = (self.caller.pods(scheduler), self.caller.services(scheduler));
-        let both = try_join(self.caller.all(&pods, ours()), self.caller.all(&services, ours())).await;
-        let (pods, services) = both?;
+        let both = || try_join(self.caller.all(&pods, ours()), self.caller.all(&services, ours()));
+        let (pods, services) = self.look(scheduler, both).await?;
         let nodes = pods.iter().filter_map(status::node).collect();
         let addresses = self.nodes.addresses(&self.caller, nodes).await?;
         let services: BTreeMap<&str, &Service> = services
@@ -292,15 +297,17 @@ impl Cluster for Kubernetes {
             ..exactly(uid)
         };
         let pods = self.caller.pods(scheduler);
-        let delete = async {
-            let deleted = self.caller.call(pods.delete(room.as_str(), &params)).await;
-            done_or_gone(deleted.map(drop))
+        let delete = || async {
+            match self.caller.call(pods.delete(room.as_str(), &params)).await {
+                Err(failure) if failure.is_not_found() || failure.is_conflict() => Ok(()),
+                deleted => deleted.map(drop),
+            }
         };
-        self.act(delete).await
+        self.act(self.look(scheduler, delete)).await
     }
 
     async fn usage(&self, scheduler: &SchedulerName) -> Result<Vec<Usage>, Error> {
-        self.act(async { Ok(usage::usage(&self.caller, scheduler).await?) })
+        self.act(self.look(scheduler, || usage::usage(&self.caller, scheduler)))
             .await
     }
 

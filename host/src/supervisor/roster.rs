@@ -1,8 +1,9 @@
 //! Who works, and which schedulers are therefore this worker's to keep.
 //!
-//! Each worker says twice a second that it is there, and is taken for gone after two thirds of a lease: its schedulers
-//! are then begun by others before its leases end, so that they wait for those and for nothing else. A worker that ends says
-//! so, and its schedulers move within a second.
+//! Each worker says three times a second that it is there, and is taken for gone after two thirds of a lease: its
+//! schedulers are then begun by others before its leases end, so that they wait for those and for nothing else. A worker
+//! that ends says so, and its schedulers move within a second. That somebody is gone counts once it was seen twice: from
+//! an emptied registry whoever asks first would be told that it is alone.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use super::chain;
 use crate::registry::Registry;
 
 /// Time between two words of a worker.
-const EVERY: Duration = Duration::from_millis(500);
+const EVERY: Duration = Duration::from_millis(300);
 
 /// How long a worker that ends waits for the registry to take that.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -30,6 +31,8 @@ pub(super) struct Roster {
     ticks: Interval,
     /// Empty until the registry answered once: nothing is begun before.
     members: BTreeSet<String>,
+    /// Whether somebody was not there last time who was before.
+    is_doubted: bool,
     /// Whether the registry did not answer last time.
     is_away: bool,
 }
@@ -45,6 +48,7 @@ impl Roster {
             ttl: Span::from_ms(lease.ms() / 3 * 2),
             ticks,
             members: BTreeSet::new(),
+            is_doubted: false,
             is_away: false,
         }
     }
@@ -57,6 +61,11 @@ impl Roster {
             match self.registry.join(&self.me, self.ttl).await {
                 Ok(members) => {
                     self.is_away = false;
+                    let is_lacking = !self.members.is_subset(&members);
+                    if is_lacking && !std::mem::replace(&mut self.is_doubted, true) {
+                        continue;
+                    }
+                    self.is_doubted = false;
                     if members != self.members {
                         self.tell(&members);
                         self.members = members;

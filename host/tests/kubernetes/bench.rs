@@ -24,16 +24,25 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 /// The pause between two looks.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// Where the testbed says how its API server is reached.
+/// Where the testbed says how an administrator reaches its API server.
 pub(crate) fn kubeconfig() -> String {
-    std::env::var("MAESTRO_TESTBED_KUBECONFIG")
+    told("MAESTRO_TESTBED_KUBECONFIG")
+}
+
+/// And how Maestro does, with the rights that its chart gives it and no others.
+fn maestro_kubeconfig() -> String {
+    told("MAESTRO_TESTBED_MAESTRO_KUBECONFIG")
+}
+
+fn told(variable: &str) -> String {
+    std::env::var(variable)
         .expect("the feature `testbed` needs the servers of deploy/testbed; run deploy/testbed/test")
 }
 
 pub(crate) fn config() -> Config {
     Config {
         access: Access::Kubeconfig {
-            file: kubeconfig().into(),
+            file: maestro_kubeconfig().into(),
             context: None,
         },
         api_url: "http://127.0.0.1:9".to_owned(),

@@ -43,7 +43,8 @@ async fn a_namespace_of_somebody_else_is_refused_and_left_alone() {
         matches!(&error, Error::Refused { reason, .. } if reason.contains("maestro.dev/managed")),
         "{error}"
     );
-    assert_eq!(bench.kubernetes.list(&scheduler.name).await.unwrap(), []);
+    let pods = bench.pods(&scheduler).list(&ListParams::default()).await.unwrap();
+    assert_eq!(pods.items, []);
     bench.kubernetes.remove(&scheduler.name).await.unwrap();
     assert!(is_there(&bench, &scheduler).await);
     secrets.get("vault").await.unwrap();

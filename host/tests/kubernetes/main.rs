@@ -12,6 +12,7 @@
 mod bench;
 mod kept;
 mod reached;
+mod rights;
 mod told;
 
 use maestro::cluster::contract::{self, Outcome};

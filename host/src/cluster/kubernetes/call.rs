@@ -4,8 +4,10 @@ use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{Api, ListParams};
 use kube::core::Status;
 use kube::core::response::reason;
@@ -65,6 +67,15 @@ impl Caller {
 
     pub(super) fn budgets(&self, scheduler: &SchedulerName) -> Api<PodDisruptionBudget> {
         Api::namespaced(self.client.clone(), scheduler.as_str())
+    }
+
+    pub(super) fn bindings(&self, scheduler: &SchedulerName) -> Api<RoleBinding> {
+        Api::namespaced(self.client.clone(), scheduler.as_str())
+    }
+
+    /// Where one asks who one is.
+    pub(super) fn reviews(&self) -> Api<SelfSubjectReview> {
+        Api::all(self.client.clone())
     }
 
     pub(super) fn namespaces(&self) -> Api<Namespace> {
@@ -133,6 +144,11 @@ impl Failure {
     /// Whether a precondition did not hold.
     pub(super) fn is_conflict(&self) -> bool {
         matches!(self, Self::Answer(status) if status.is_conflict())
+    }
+
+    /// Whether we have no right to it, as things are.
+    pub(super) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Answer(status) if status.is_forbidden())
     }
 
     /// Whether the server could make no sense of the call, as things are.

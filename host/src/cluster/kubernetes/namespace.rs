@@ -65,6 +65,14 @@ pub(super) fn standing(namespace: &Namespace) -> Standing {
     }
 }
 
+/// Why a scheduler has no rooms in a namespace that nobody lent to us.
+pub(super) fn foreign(scheduler: &SchedulerName) -> String {
+    let managed = label::MANAGED;
+    format!(
+        "the namespace {scheduler} is not Maestro's; label it with {managed}=true, or give the scheduler another name"
+    )
+}
+
 /// The disruption budget that keeps a scheduler's rooms where they are when nodes are drained.
 pub(super) fn budget(scheduler: &SchedulerName) -> PodDisruptionBudget {
     let rooms = [(label::SCHEDULER.to_owned(), scheduler.to_string())];

@@ -9,7 +9,7 @@ use kube::api::{DeleteParams, PostParams};
 use maestro_core::names::{RoomId, SchedulerName};
 
 use super::namespace::Standing;
-use super::{Kubernetes, done_or_gone, exactly, label, later, namespace};
+use super::{Kubernetes, done_or_gone, exactly, later, namespace};
 use crate::cluster::Error;
 
 /// How long a namespace counts as prepared. Whoever removes its disruption budget finds it there again after this.
@@ -33,14 +33,11 @@ impl Kubernetes {
             Some(Standing::Foreign) => {
                 return Err(Error::Refused {
                     room: room.clone(),
-                    reason: format!(
-                        "the namespace {scheduler} is not Maestro's; label it with {}=true, or give the scheduler \
-                         another name",
-                        label::MANAGED
-                    ),
+                    reason: namespace::foreign(scheduler),
                 });
             }
         }
+        self.bind(scheduler, room).await?;
         self.furnish(scheduler, room).await?;
         self.prepared().insert(scheduler.clone(), Instant::now());
         Ok(())
@@ -64,10 +61,13 @@ impl Kubernetes {
             Standing::Lent => {
                 let budgets = self.caller.budgets(scheduler);
                 let params = DeleteParams::default();
-                self.caller
-                    .call(budgets.delete(namespace::BUDGET, &params))
-                    .await
-                    .map(drop)
+                let removed = self.caller.call(budgets.delete(namespace::BUDGET, &params)).await;
+                match removed {
+                    // Without rights nothing of ours was put into it.
+                    Err(failure) if failure.is_forbidden() => {}
+                    removed => done_or_gone(removed.map(drop))?,
+                }
+                return self.unbind(scheduler).await;
             }
         };
         done_or_gone(removed)

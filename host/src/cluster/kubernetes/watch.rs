@@ -31,6 +31,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from
 pub(super) struct Hints {
     waiting: Mutex<BTreeMap<SchedulerName, Weak<Notify>>>,
     grown: Notify,
+    let_in: Notify,
 }
 
 impl Hints {
@@ -50,6 +51,11 @@ impl Hints {
     fn wake(&self, scheduler: &SchedulerName) -> bool {
         let notify = self.waiting().get(scheduler).and_then(Weak::upgrade);
         notify.inspect(|notify| notify.notify_one()).is_some()
+    }
+
+    /// Tells watches that were refused that rights were given somewhere.
+    pub(super) fn let_in(&self) {
+        self.let_in.notify_waiters();
     }
 
     fn is_awaited(&self, scheduler: &SchedulerName) -> bool {
@@ -112,8 +118,10 @@ impl Watches {
                     if failure.is_gone() {
                         place = None;
                     }
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSES.1);
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSES.1),
+                        () = self.hints.let_in.notified() => pause = PAUSES.0,
+                    }
                 }
             }
         }
