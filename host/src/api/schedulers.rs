@@ -24,6 +24,8 @@ use super::problem::{Kind, Problem};
 use super::rooms::{Look, look};
 use super::{Api, decisions};
 use crate::known::Entry;
+use crate::store;
+use crate::store::journal::Record;
 use crate::store::schedulers::State as Stage;
 
 /// `?info` is a flag: its presence counts.
@@ -44,7 +46,13 @@ pub(super) struct Info {
     responses((status = 200, body = SchedulerNames, description = "Done"))
 )]
 pub(super) async fn list(State(api): State<Api>, Query(query): Query<Info>) -> Result<Response, Problem> {
-    let stored = api.store.schedulers().await?;
+    let stored = match api.known.is_store_away() {
+        true => api.known.stored(),
+        false => match api.store.schedulers().await {
+            Err(error) if error.is_outage() => api.known.stored(),
+            stored => stored?,
+        },
+    };
     if query.info.is_none() {
         let schedulers = stored.iter().map(|stored| stored.name.to_string()).collect();
         return Ok(Json(SchedulerNames { schedulers }).into_response());
@@ -87,11 +95,13 @@ pub(super) async fn status(
         .into_response());
     }
     // Both before the look: what is carried out in between is then in what is looked at.
-    let asked = change::asked_before(&api, &entry.scheduler.name).await?;
-    let newest = api.store.decisions(&entry.scheduler.name, None, 1).await?;
-    let decision = newest
-        .first()
-        .map(decisions::decode)
+    let History { asked, decision } = match history(&api, &entry.scheduler.name).await {
+        // Rooms are told of all the same.
+        Err(error) if error.is_outage() => History::default(),
+        history => history?,
+    };
+    let decision = decision
+        .map(|row| decisions::decode(&row))
         .transpose()?
         .map(|record| record.decision);
     let look = look(&api, &entry).await?;
@@ -122,6 +132,28 @@ pub(super) async fn status(
         waits: decision.map(|decision| decision.waits).unwrap_or_default(),
     };
     Ok(Json(body).into_response())
+}
+
+/// What a status has from the store.
+#[derive(Default)]
+struct History {
+    /// The number that was asked for by hand and is not taken up yet.
+    asked: Option<u32>,
+    /// The newest decision.
+    decision: Option<Record>,
+}
+
+/// Nothing, and at once, while the store is known to be away.
+async fn history(api: &Api, name: &SchedulerName) -> Result<History, store::Error> {
+    if api.known.is_store_away() {
+        return Ok(History::default());
+    }
+    let asked = change::asked_before(api, name).await?;
+    let newest = api.store.decisions(name, None, 1).await?;
+    Ok(History {
+        asked,
+        decision: newest.into_iter().next(),
+    })
 }
 
 /// What the loop has not taken up yet: a number asked for by hand, and a version that no decision was made on.
