@@ -148,6 +148,9 @@ impl Api {
         &self,
         asked: impl Future<Output = Result<T, Problem>>,
     ) -> Result<Option<T>, Problem> {
+        if self.known.is_store_away() {
+            return Ok(None);
+        }
         match tokio::time::timeout(STORE, asked).await {
             Ok(Ok(said)) => Ok(Some(said)),
             Ok(Err(problem)) if problem.is_outage() => Ok(None),

@@ -34,7 +34,7 @@ use crate::store::{self, Store};
 use crate::tasks::{Kind, Tasks};
 use definitions::Copies;
 use loading::{Loaded, Loading};
-use roster::Roster;
+use roster::{Roster, roster};
 
 pub use definitions::{Definitions, Follower};
 pub use journal::{Item, Journal};
@@ -95,12 +95,15 @@ struct Running {
 }
 
 impl Supervisor {
-    /// Keeps loops running until `stop`, and tells the other workers then; the loops stop by the same token.
+    /// Keeps loops running until `stop`; the loops stop by the same token.
     pub async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
         let (registry, known) = (Arc::clone(&self.deps.registry), Arc::clone(&self.known));
+        let (holder, lease) = (self.deps.holder.clone(), self.deps.settings.lease);
+        let (roster, calls) = roster(Arc::clone(&registry), holder, lease);
+        self.tasks.spawn(Kind::Roster, calls.run(stop.clone()));
         let mut keeper = Keeper {
-            definitions: Definitions::new(self.store.clone(), Arc::clone(&registry), known),
-            roster: Roster::new(registry, self.deps.holder.clone(), self.deps.settings.lease),
+            definitions: Definitions::new(self.store.clone(), registry, known),
+            roster,
             copies: Copies::default(),
             supervisor: self,
             running: BTreeMap::new(),
@@ -113,10 +116,7 @@ impl Supervisor {
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => {
-                    keeper.roster.leave().await;
-                    return Ok(());
-                }
+                () = stop.cancelled() => return Ok(()),
                 () = keeper.roster.changed() => keeper.place().await,
                 loaded = keeper.loading.next() => keeper.settle(loaded),
                 () = keeper.supervisor.changed.notified() => keeper.look().await,
@@ -214,36 +214,32 @@ impl Supervisor {
 }
 
 impl Keeper {
+    /// Fails nowhere: a scheduler that can't be kept for a reason of its own is told of, and the others go on.
     async fn look(&mut self) {
-        let looked = self.try_look().await;
+        let read = self.definitions.read().await;
         let metrics = &self.supervisor.metrics;
-        metrics.answered(Dependency::Store, looked.is_ok());
-        match looked {
-            Ok(()) => self.is_away = false,
-            // Loops go on with what they have; the same outage is told once.
-            Err(error) => {
-                if !std::mem::replace(&mut self.is_away, true) {
-                    tracing::warn!(
-                        "the store does not answer, schedulers go on as they are: {}",
-                        chain(&error)
-                    );
+        metrics.answered(Dependency::Store, read.is_ok());
+        match read {
+            Ok(unreadable) => {
+                self.is_away = false;
+                for unreadable in unreadable {
+                    self.tell(unreadable.scheduler(), unreadable.to_string());
                 }
             }
-        }
-    }
-
-    /// Fails when the store does; a scheduler that can't be kept for a reason of its own is told of, and the others
-    /// go on.
-    async fn try_look(&mut self) -> Result<(), store::Error> {
-        let read = self.definitions.read().await;
-        if let Ok(unreadable) = &read {
-            for unreadable in unreadable {
-                self.tell(unreadable.scheduler(), unreadable.to_string());
-            }
+            Err(error) => self.miss(&error),
         }
         // From what is known, if need be: who works may have changed.
         self.place().await;
-        read.map(drop)
+    }
+
+    /// Takes down that the store does not answer. Loops go on with what they have; the same outage is told once.
+    fn miss(&mut self, error: &store::Error) {
+        if !std::mem::replace(&mut self.is_away, true) {
+            tracing::warn!(
+                "the store does not answer, schedulers go on as they are: {}",
+                chain(error)
+            );
+        }
     }
 
     /// Has a loop running for each scheduler that is this worker's to keep, and for no other.
@@ -268,8 +264,7 @@ impl Keeper {
                 .await;
             match self.keep(entry).await {
                 Ok(()) => {}
-                // Told once for all of them.
-                Err(error) if error.is_outage() => {}
+                Err(error) if error.is_outage() => self.miss(&error),
                 Err(error) => self.tell(&name, chain(&error)),
             }
         }
@@ -291,6 +286,10 @@ impl Keeper {
         let is_complete = desired::failures(&this.desired.borrow()).is_empty();
         if this.made_from.stored != entry.stored || !is_complete {
             self.loading.begin(with, tasks, entry);
+        }
+        if self.is_away {
+            // One scheduler after the other would wait for it; what was asked for is still there when it answers.
+            return Ok(());
         }
         supervisor.hand_over(&name, this).await
     }

@@ -25,6 +25,8 @@ pub enum Kind {
     Heartbeat,
     /// Keeps one loop a scheduler.
     Supervisor,
+    /// Says that this worker is there, and hears who else is.
+    Roster,
     /// Hears of changes in the store that others made.
     Listener,
     /// Keeps what an API knows fresh.
@@ -56,6 +58,7 @@ impl fmt::Display for Kind {
             Self::Connection => f.write_str("connection"),
             Self::Heartbeat => f.write_str("heartbeat"),
             Self::Supervisor => f.write_str("supervisor"),
+            Self::Roster => f.write_str("roster"),
             Self::Listener => f.write_str("listener"),
             Self::Follower => f.write_str("follower"),
             Self::Watches => f.write_str("watches"),
@@ -86,6 +89,7 @@ impl Kind {
             Self::Api
             | Self::Heartbeat
             | Self::Supervisor
+            | Self::Roster
             | Self::Journal
             | Self::Listener
             | Self::Follower
