@@ -47,6 +47,7 @@ enum Event {
     Unexpose(u32),
     Cap(u32),
     Recovering(bool),
+    Leave(u32, bool),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -69,6 +70,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => room().prop_map(Event::Unexpose),
         1 => (3..20_u32).prop_map(Event::Cap),
         1 => any::<bool>().prop_map(Event::Recovering),
+        2 => (0..2_u32, any::<bool>()).prop_map(|(node, leave)| Event::Leave(node, leave)),
     ]
 }
 
@@ -121,6 +123,10 @@ fn happen(world: &mut World, event: &Event) {
         Event::Exit(number) if world.objects.contains_key(&world.id(*number)) => world.exit(*number, 1, ""),
         Event::Want(count) => world.wanted = (*count).min(world.bounds.cap),
         Event::Release => world.version = world.version.next_major(),
+        Event::Leave(node, leaves) => {
+            let node = world.nodes[*node as usize].clone();
+            world.leave(&node, leaves.then_some("is cordoned"));
+        }
         Event::CreatesFail(fail) => world.creates_fail = *fail,
         Event::Unexpose(number) => {
             let id = world.id(*number);
@@ -149,7 +155,8 @@ fn split(plan: &Plan) -> (Vec<&Action>, Vec<&Action>) {
 fn check(world: &World, plan: &Plan) {
     let watch = world.watch();
     let share = Share::of(world.version, world.wanted);
-    let has_old = world.rooms.values().any(|room| !share.keeps(room.version));
+    let is_old = |room: &Room| !share.keeps(room.version) || room.leaving.is_some();
+    let has_old = world.rooms.values().any(is_old);
     let mut concerned = BTreeSet::new();
     let mut creates = BTreeSet::new();
     let mut reserved = 0;
@@ -171,8 +178,7 @@ fn check(world: &World, plan: &Plan) {
                 let room = &world.rooms[room];
                 assert_eq!(*revision, room.revision);
                 assert_eq!(world.footing, Footing::Sound, "recovering, and {action}");
-                let replaced = !share.keeps(room.version);
-                assert!(!room.is_protected() || replaced, "{action} of {room:?}");
+                assert!(!room.is_protected() || is_old(room), "{action} of {room:?}");
                 assert_eq!(room.intent, Intent::Keep);
             }
             Action::Forget { room, .. } => assert_eq!(world.rooms[room].may_forget(), Ok(()), "{action}"),
@@ -192,8 +198,13 @@ fn check(world: &World, plan: &Plan) {
         }
     }
     if reserved > 0 {
-        let surge = if has_old { share.surge } else { 0 };
         let stays = |id: &RoomId| !concerned.contains(id) || creates.contains(id);
+        let is_stranded = |id: &RoomId, room: &Room| {
+            stays(id) && room.leaving.is_some() && watch.place(room) == Place::Ready
+        };
+        let stranded = world.rooms.iter().filter(|(id, room)| is_stranded(id, room));
+        let stranded = u32::try_from(stranded.count()).unwrap();
+        let surge = if has_old { share.surge.max(stranded) } else { 0 };
         let standing = world.rooms.iter().filter(|(id, room)| {
             let place = watch.place(room);
             let counts = matches!(
@@ -238,6 +249,7 @@ fn check_stop(overdue: Option<Overdue>, room: &Room, action: &Action) {
 /// Lets everything that stands in the way end: matches, silence, recovery, failing creates.
 fn calm_down(world: &mut World) {
     world.muted.clear();
+    world.leave("node-b", None);
     world.creates_fail = false;
     world.footing = Footing::Sound;
     world.bounds.cap = world.bounds.cap.max(world.wanted + 1);
@@ -278,6 +290,7 @@ proptest! {
         prop_assert_eq!(counts.draining + counts.stopping + counts.silent, 0);
         prop_assert!(world.rooms.values().all(|room| room.version.major == world.version.major));
         prop_assert!(world.objects.values().all(|object| object.exposed));
+        prop_assert!(world.rooms.values().all(|room| room.leaving.is_none()));
     }
 
     #[test]
@@ -466,6 +479,91 @@ fn replacement_never_goes_below_the_number_wanted() {
     }
     assert!(world.rooms.values().all(|room| room.version.major == 2));
     assert_eq!(world.counts().ready, 10);
+}
+
+#[test]
+fn rooms_leave_a_node_only_once_others_are_ready_elsewhere() {
+    let mut world = settled(10);
+    for number in 1..=4 {
+        world.report(number, Reported::Occupied);
+    }
+    world.leave("node-a", Some("is cordoned"));
+    assert!(world.rooms.values().all(|room| !room.is_allocatable()));
+    for round in 0..40 {
+        let plan = world.plan();
+        check(&world, &plan);
+        world.apply(&plan);
+        let counts = world.counts();
+        assert!(counts.ready + counts.busy() >= 10, "{counts:?} in round {round}");
+        assert!(counts.available() <= 16, "{counts:?} in round {round}");
+        if round == 20 {
+            assert_eq!(counts.occupied + counts.draining, 4, "nobody else is left there");
+            (1..=4).for_each(|number| world.report(number, Reported::Ready));
+        }
+        world.start();
+        world.wait(Span::from_secs(10));
+        world.sweep();
+    }
+    let is_elsewhere = |room: &Room| room.node.as_deref() == Some("node-b");
+    assert!(world.rooms.values().all(is_elsewhere));
+    assert_eq!(world.counts().ready, 10);
+}
+
+#[test]
+fn ready_rooms_stay_where_they_are_when_no_other_node_has_place() {
+    let mut world = settled(10);
+    for node in ["node-a", "node-b"] {
+        world.leave(node, Some("is cordoned"));
+    }
+    for round in 0..50 {
+        let plan = world.plan();
+        check(&world, &plan);
+        world.apply(&plan);
+        world.start();
+        world.wait(Span::from_secs(20));
+        world.sweep();
+        assert_eq!(world.counts().ready, 10, "in round {round}");
+    }
+    world.leave("node-b", None);
+    world.settle();
+    assert!(world.rooms.values().all(|room| room.leaving.is_none()));
+    assert_eq!(world.counts().ready, 10);
+}
+
+#[test]
+fn at_the_cap_rooms_leave_a_node_one_by_one_and_not_while_creation_is_held() {
+    let mut world = World::new(bounds(5, 0, 5));
+    world.settle();
+    world.leave("node-a", Some("is cordoned"));
+    world.creation_held = Some((world.now + Span::from_secs(60), "no ports are left".to_owned()));
+    assert!(world.plan().actions.is_empty());
+    world.wait(Span::from_secs(60));
+    for round in 0..60 {
+        let plan = world.plan();
+        check(&world, &plan);
+        world.apply(&plan);
+        assert!(world.counts().ready >= 4, "{:?} in round {round}", world.counts());
+        world.start();
+        world.wait(Span::from_secs(10));
+        world.sweep();
+    }
+    assert!(world.rooms.values().all(|room| room.leaving.is_none()));
+    assert_eq!(world.counts().ready, 5);
+}
+
+#[test]
+fn victims_come_from_nodes_that_are_being_left_first() {
+    let mut world = settled(4);
+    for (number, node, leaving) in [(1, "a", false), (2, "b", true), (3, "b", true), (4, "c", false)] {
+        let room = world.room(number);
+        room.node = Some(node.to_owned());
+        room.leaving = leaving.then(|| "is cordoned".to_owned());
+    }
+    world.report(3, Reported::Occupied);
+    let watch = world.watch();
+    let order = victim::order(world.rooms.values(), &watch);
+    let order: Vec<RoomId> = order.into_iter().map(|room| room.id.clone()).collect();
+    assert_eq!(order, [2, 1, 4].map(|number| world.id(number)));
 }
 
 #[test]
