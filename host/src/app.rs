@@ -123,6 +123,7 @@ impl App {
                 seed: 0,
                 token: api.token_maker(),
                 clock: monotonic(),
+                drained: control::Drained::default(),
                 settings: control::Settings {
                     cap: settings.cap,
                     min_period: settings.min_period,

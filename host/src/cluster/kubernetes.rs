@@ -1,7 +1,7 @@
 //! Rooms as pods of a Kubernetes cluster, each with a service of its own on a port of its node.
 //!
 //! A scheduler has a namespace. Nothing is remembered here but what is costly to ask for and harmless when old: nodes'
-//! addresses, and which namespaces are prepared. Each answer comes from the API server, so two workers can not disagree
+//! addresses, whether nodes stay, and which namespaces are prepared. Each answer comes from the API server, so two workers can not disagree
 //! about what there is. What Kubernetes calls things stays below this file.
 
 mod label;
@@ -11,6 +11,7 @@ mod namespace;
 mod status;
 mod prepare;
 mod address;
+mod node;
 mod usage;
 mod call;
 mod watch;
@@ -31,11 +32,11 @@ use maestro_core::scheduler::Scheduler;
 use maestro_core::time::Span;
 use tokio::sync::Notify;
 
-use self::address::Nodes;
 use self::call::{Budget, Caller, Failure};
+use self::node::Watched;
 use self::watch::Hints;
 pub use self::watch::Watches;
-use super::{Cluster, Error, Object, Order, Usage};
+use super::{Cluster, Error, Nodes, Object, Order, Usage};
 
 /// Bound of what is read of a room's output, by container.
 const LOG_BYTES: i64 = 1 << 20;
@@ -82,7 +83,8 @@ pub struct OpenError {
 pub struct Kubernetes {
     caller: Arc<Caller>,
     hints: Arc<Hints>,
-    nodes: Nodes,
+    addresses: address::Nodes,
+    nodes: Arc<Watched>,
     prepared: Mutex<BTreeMap<SchedulerName, Instant>>,
     api_url: String,
     timeout: Duration,
@@ -98,11 +100,13 @@ impl Kubernetes {
         let watches = Watches {
             caller: caller.clone(),
             hints: hints.clone(),
+            nodes: Arc::default(),
         };
         let kubernetes = Self {
             caller,
             hints,
-            nodes: Nodes::default(),
+            addresses: address::Nodes::default(),
+            nodes: watches.nodes.clone(),
             prepared: Mutex::default(),
             api_url: config.api_url,
             timeout: config.timeout,
@@ -122,7 +126,8 @@ impl Kubernetes {
         let (name, room) = (&scheduler.name, &order.room);
         self.prepare(name, room).await?;
         let pods = self.caller.pods(name);
-        let wanted = pod::pod(scheduler, order, &self.api_url);
+        let mut wanted = pod::pod(scheduler, order, &self.api_url);
+        node::avoid(&mut wanted, &order.avoid);
         let made = self
             .caller
             .call(pods.create(&PostParams::default(), &wanted))
@@ -195,7 +200,7 @@ impl Kubernetes {
         let both = try_join(self.caller.all(&pods, ours()), self.caller.all(&services, ours())).await;
         let (pods, services) = both?;
         let nodes = pods.iter().filter_map(status::node).collect();
-        let addresses = self.nodes.addresses(&self.caller, nodes).await?;
+        let addresses = self.addresses.addresses(&self.caller, nodes).await?;
         let services: BTreeMap<&str, &Service> = services
             .iter()
             .filter_map(|service| Some((label::get(&service.metadata, label::ROOM)?, service)))
@@ -320,6 +325,10 @@ impl Cluster for Kubernetes {
 
     fn nudges(&self, scheduler: &SchedulerName) -> Arc<Notify> {
         self.hints.of(scheduler)
+    }
+
+    fn nodes(&self) -> Arc<Nodes> {
+        self.nodes.nodes()
     }
 }
 

@@ -15,7 +15,7 @@ use maestro_core::time::{Span, Timestamp};
 use maestro_engine::Evaluator;
 
 use maestro::cluster::Cluster;
-use maestro::control::{Clock, Control, Deps, Desired, Outcome, Record, Settings, StepReport};
+use maestro::control::{Clock, Control, Deps, Desired, Drained, Outcome, Record, Settings, StepReport};
 use maestro::registry::{Call, Memory, Registry, Standing};
 
 use crate::yard::Yard;
@@ -219,6 +219,7 @@ pub(crate) fn control(
         seed: holder.len() as u64,
         token: Arc::new(|_, room| format!("token of {room}")),
         clock: clock(time),
+        drained: Drained::default(),
         settings: Settings::default(),
     };
     Control::new(deps, Arc::new(desired.clone()))

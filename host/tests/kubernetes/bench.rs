@@ -127,6 +127,7 @@ impl Bench {
             room: room.clone(),
             version: Version::FIRST,
             token: "secret".to_owned(),
+            avoid: Vec::new(),
         };
         self.kubernetes.create(scheduler, &order).await?;
         Ok(room)

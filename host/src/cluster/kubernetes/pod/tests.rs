@@ -55,6 +55,7 @@ fn made(document: &str) -> Pod {
         room: RoomId::new(&scheduler.name, 0x1a),
         version: Version { major: 2, minor: 1 },
         token: "secret".to_owned(),
+        avoid: Vec::new(),
     };
     pod(&scheduler, &order, "http://maestro.maestro:8080")
 }
