@@ -11,6 +11,7 @@ mod events;
 mod extract;
 mod health;
 mod limit;
+mod nodes;
 mod openapi;
 mod parameter;
 mod policies;
@@ -135,6 +136,8 @@ impl Api {
 pub fn router(api: Api) -> Router {
     let quick = schedulers_routes()
         .merge(rooms_routes())
+        .routes(routes!(nodes::list))
+        .routes(routes!(nodes::drain, nodes::undrain))
         .routes(routes!(health::check))
         .routes(read(routes!(policies::one)))
         .routes(routes!(policies::remove))

@@ -211,6 +211,13 @@ impl Keeper {
     /// Fails when the store does; a scheduler that can't be kept for a reason of its own is told of, and the others
     /// go on.
     async fn try_look(&mut self) -> Result<(), store::Error> {
+        let drained = self.supervisor.store.drained_nodes().await?;
+        if self.supervisor.deps.drained.set(drained) {
+            // Their rooms are to get no further match from now on.
+            for name in self.running.keys() {
+                self.supervisor.deps.registry.nudge(name);
+            }
+        }
         let known = Arc::clone(&self.supervisor.known);
         known.begin_list();
         let schedulers = self.supervisor.store.schedulers().await?;

@@ -25,3 +25,4 @@ mod etags;
 mod openapi;
 mod refusals;
 mod policies;
+mod nodes;

@@ -32,6 +32,8 @@ struct Inner {
     cpu_milli: f64,
     /// Nodes, once one was told of.
     nodes: Nodes,
+    /// Where rooms come, if not to the yard.
+    place: Option<String>,
     /// What new rooms were told to stay away from, of the newest one.
     avoided: Vec<String>,
 }
@@ -40,6 +42,16 @@ impl Yard {
     /// Says how a node stands.
     pub(crate) fn set_node(&self, node: &str, standing: Standing) {
         self.inner.lock().unwrap().nodes.set(node, standing);
+    }
+
+    /// Forgets all nodes, as a process that has listed none yet.
+    pub(crate) fn forget_nodes(&self) {
+        self.inner.lock().unwrap().nodes = Nodes::default();
+    }
+
+    /// Where rooms come from now on.
+    pub(crate) fn place_on(&self, node: &str) {
+        self.inner.lock().unwrap().place = Some(node.to_owned());
     }
 
     /// Where the newest room was not to go.
@@ -144,7 +156,7 @@ impl Inner {
             version,
             phase: Phase::Running { since: now },
             deleting: false,
-            node: Some("yard".to_owned()),
+            node: Some(self.place.clone().unwrap_or_else(|| "yard".to_owned())),
             addresses: vec![Address {
                 kind: "InternalIP".to_owned(),
                 family: "IPv4".to_owned(),

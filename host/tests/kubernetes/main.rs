@@ -11,6 +11,7 @@
 
 mod bench;
 mod kept;
+mod nodes;
 mod reached;
 mod told;
 

@@ -300,7 +300,10 @@ impl World {
     fn is_one_of_many(&self, decided_on: Read, room: &Room) -> bool {
         let ping = self.desired.scheduler.deadlines.ping;
         let rooms = self.all_known();
-        let speaking = |room: &&Room| matches!(room.stage(), Stage::Running | Stage::Draining);
+        let speaking = |room: &&Room| {
+            let has_run = !matches!(room.phase, Phase::Pending { .. });
+            has_run && matches!(room.stage(), Stage::Running | Stage::Draining)
+        };
         let all = rooms.iter().filter(speaking).count();
         let mut lives: Vec<Span> = rooms
             .iter()
