@@ -99,7 +99,8 @@ async fn what_is_no_node_or_not_drained_is_refused() {
         description,
         "there is no drained node `node-4`; did you mean `node-3`?"
     );
-    for name in ["Node-3", "-a", "a.", "a_b", &"a".repeat(254)] {
+    let long = "a".repeat(254);
+    for name in ["Node-3", "-a", "a.", "a_b", long.as_str()] {
         let answer = host.send(request(&format!("PUT /nodes/{name}/drain"))).await;
         assert_eq!(answer.status, 400, "{name}");
     }

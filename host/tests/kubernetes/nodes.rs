@@ -22,8 +22,8 @@ fn nodes(bench: &Bench) -> Api<Node> {
 }
 
 async fn patch(bench: &Bench, node: &str, change: Value) {
-    let patched = nodes(bench).patch(node, &PatchParams::default(), &Patch::Merge(change));
-    patched.await.unwrap();
+    let (api, params) = (nodes(bench), PatchParams::default());
+    api.patch(node, &params, &Patch::Merge(change)).await.unwrap();
 }
 
 async fn cordon(bench: &Bench, node: &str, is_cordoned: bool) {
