@@ -1,6 +1,7 @@
 //! What a user types, and nothing of what it means.
 
 mod contexts;
+mod nodes;
 mod policies;
 mod rooms;
 mod schedulers;
@@ -12,6 +13,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use contexts::ContextVerb;
+pub(crate) use nodes::DrainNode;
 pub(crate) use policies::{DeployPolicy, Policy};
 pub(crate) use rooms::{Logs, Room, Rooms, STATUSES};
 pub(crate) use schedulers::{
@@ -142,6 +144,13 @@ pub(crate) enum Verb {
     Policies,
     /// Print what a room wrote to its output.
     Logs(Logs),
+    /// List the nodes that have rooms, or are drained, with the matches on each.
+    Nodes,
+    /// Empty a node: its rooms get no further match and go, once others are ready elsewhere or their match ends.
+    #[command(
+        after_help = "It stays so until --undo. With Kubernetes, `kubectl cordon` and whatever marks a node for its end do the same; nothing here changes the node itself.\n\nExit codes with --wait: 0 no room is left on it, 1 there are within the time, or somebody took it back."
+    )]
+    DrainNode(DrainNode),
     /// Name the Maestros you talk to, and choose one.
     #[command(subcommand)]
     Context(ContextVerb),

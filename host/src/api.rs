@@ -16,6 +16,7 @@ mod extract;
 mod health;
 mod limit;
 mod metrics;
+mod nodes;
 mod openapi;
 mod operators;
 mod parameter;
@@ -212,6 +213,8 @@ fn finish(routes: OpenApiRouter<Arc<Api>>, api: Arc<Api>) -> Router {
 fn operators(api: &Arc<Api>) -> OpenApiRouter<Arc<Api>> {
     let quick = schedulers_routes()
         .merge(rooms_routes())
+        .routes(routes!(nodes::list))
+        .routes(routes!(nodes::drain, nodes::undrain))
         .routes(read(routes!(policies::one)))
         .routes(routes!(policies::remove))
         .routes(routes!(metrics::show))

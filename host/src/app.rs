@@ -125,6 +125,7 @@ impl App {
                 seed: 0,
                 token: api.token_maker(),
                 clock: monotonic(),
+                drained: control::Drained::default(),
                 settings: self.control.clone(),
             },
             wall: Arc::clone(&api.wall),

@@ -17,6 +17,7 @@ mod lease;
 mod measure;
 mod mirror;
 mod observe;
+mod places;
 mod recovery;
 mod step;
 mod survey;
@@ -39,6 +40,7 @@ use crate::registry::{self, Registry, Standing, State};
 
 pub use backoff::LONGEST_PAUSE;
 pub use judge::Evidence;
+pub use places::{DRAINED, Drained, DrainedNodes};
 
 /// Makes the token that a room proves itself with.
 pub type TokenMaker = Arc<dyn Fn(&SchedulerName, &RoomId) -> String + Send + Sync>;
@@ -63,6 +65,8 @@ pub struct Deps {
     pub token: TokenMaker,
     /// This process's own clock.
     pub clock: Clock,
+    /// The nodes that people drain.
+    pub drained: Drained,
     /// Bounds and times.
     pub settings: Settings,
 }

@@ -14,6 +14,7 @@ pub mod samples;
 pub mod events;
 pub mod copy;
 pub mod transfer;
+mod nodes;
 mod ends;
 pub mod postgres;
 pub mod migration;
@@ -57,7 +58,7 @@ pub struct Store {
 /// transaction read is still so when it writes, and rows are numbered in the order in which others come to see them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Subject {
-    /// Schedulers, versions, policies, operations.
+    /// Schedulers, versions, policies, operations, drained nodes.
     Definitions,
     /// Decisions, recorded samples, and what was dropped of them.
     Journal,

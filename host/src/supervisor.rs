@@ -228,8 +228,25 @@ impl Keeper {
             }
             Err(error) => self.miss(&error),
         }
+        if !self.is_away
+            && let Err(error) = self.look_for_drained().await
+        {
+            self.miss(&error);
+        }
         // From what is known, if need be: who works may have changed.
         self.place().await;
+    }
+
+    /// Tells loops which nodes people drain.
+    async fn look_for_drained(&mut self) -> Result<(), store::Error> {
+        let deps = &self.supervisor.deps;
+        if deps.drained.set(self.supervisor.store.drained_nodes().await?) {
+            // Their rooms are to get no further match from now on.
+            for name in self.running.keys() {
+                deps.registry.nudge(name);
+            }
+        }
+        Ok(())
     }
 
     /// Takes down that the store does not answer. Loops go on with what they have; the same outage is told once.

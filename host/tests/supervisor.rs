@@ -110,6 +110,7 @@ async fn supervisor(
             seed: 0,
             token: Arc::new(|_, _| String::new()),
             clock: clock::system(),
+            drained: control::Drained::default(),
             settings: control::Settings::default(),
         },
         wall: clock::system(),

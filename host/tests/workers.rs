@@ -97,6 +97,7 @@ impl Installation {
                 seed: 0,
                 token: Arc::new(|_, _| String::new()),
                 clock: clock::system(),
+                drained: control::Drained::default(),
                 settings: control::Settings::default(),
             },
             wall: clock::system(),
@@ -104,6 +105,7 @@ impl Installation {
             tasks: tasks.clone(),
             changed: Arc::new(Notify::new()),
             journal: records,
+            metrics: Arc::default(),
         };
         let worker = Worker {
             tasks: tasks.clone(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Arg, Command, CommandFactory};
 use clap_complete::Shell;
-use maestro_wire::http::{Policies, SchedulerNames};
+use maestro_wire::http::{NodesBody, Policies, SchedulerNames};
 
 use super::rooms;
 use crate::args::{Cli, STATUSES};
@@ -170,6 +170,7 @@ fn found(typed: &Typed<'_>) -> Result<Vec<String>> {
         ["room" | "logs"] => every_room(&client()?),
         ["room" | "logs", scheduler] => rooms_of(&client()?, scheduler),
         ["policy", "get"] => policies(&client()?),
+        ["drain-node"] => nodes(&client()?),
         ["context", "use" | "remove"] => contexts(),
         _ => Ok(Vec::new()),
     }
@@ -196,6 +197,11 @@ fn rooms_of(client: &Client, scheduler: &str) -> Result<Vec<String>> {
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+fn nodes(client: &Client) -> Result<Vec<String>> {
+    let all = client.get::<NodesBody>("/nodes")?.nodes;
+    Ok(all.into_iter().map(|node| node.name).collect())
 }
 
 fn policies(client: &Client) -> Result<Vec<String>> {

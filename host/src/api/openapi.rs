@@ -37,6 +37,7 @@ const OPERATOR: &str = "operator";
         (name = "history", description = "What happened, and why"),
         (name = "rooms", description = "What there is"),
         (name = "room protocol", description = "What rooms call"),
+        (name = "nodes", description = "What rooms run on, and emptying it"),
         (name = "policies", description = "What decides how many rooms there shall be"),
         (name = "installation", description = "Maestro itself"),
     )

@@ -376,6 +376,7 @@ impl<'a> Case<'a> {
             room: room.clone(),
             version: Version::FIRST,
             token: "secret".to_owned(),
+            avoid: Vec::new(),
         };
         self.harness.cluster().create(&self.scheduler, &order).await?;
         Ok(room)

@@ -1,7 +1,7 @@
 //! Rooms as pods of a Kubernetes cluster, each with a service of its own on a port of its node.
 //!
 //! A scheduler has a namespace. Nothing is remembered here but what is costly to ask for and harmless when old: nodes'
-//! addresses, and which namespaces are prepared. Each answer comes from the API server, so two workers can not disagree
+//! addresses, whether nodes stay, and which namespaces are prepared. Each answer comes from the API server, so two workers can not disagree
 //! about what there is. What Kubernetes calls things stays below this file.
 
 mod label;
@@ -12,6 +12,7 @@ mod status;
 mod prepare;
 mod binding;
 mod address;
+mod node;
 mod usage;
 mod budget;
 mod call;
@@ -34,16 +35,16 @@ use maestro_core::scheduler::{Network, PortRange, Scheduler};
 use maestro_core::time::Span;
 use tokio::sync::{Notify, OnceCell};
 
-use self::address::Nodes;
 use self::binding::Account;
 use self::budget::Budget;
 use self::call::{Caller, Failure};
 pub use self::hostport::HOST_PORTS;
 use self::hostport::HostPorts;
 use self::namespace::Level;
+use self::node::Watched;
 use self::watch::Hints;
 pub use self::watch::Watches;
-use super::{Cluster, Error, Object, Order, Usage};
+use super::{Cluster, Error, Nodes, Object, Order, Usage};
 
 /// Bound of what is read of a room's output, by container.
 const LOG_BYTES: i64 = 1 << 20;
@@ -90,7 +91,8 @@ pub struct OpenError {
 pub struct Kubernetes {
     caller: Arc<Caller>,
     hints: Arc<Hints>,
-    nodes: Nodes,
+    addresses: address::Nodes,
+    nodes: Arc<Watched>,
     prepared: Mutex<BTreeMap<SchedulerName, (Instant, Level)>>,
     host_ports: HostPorts,
     /// Who we are, where that is a service account; unknown until it is asked for.
@@ -110,11 +112,13 @@ impl Kubernetes {
             caller: caller.clone(),
             hints: hints.clone(),
             metrics: Arc::default(),
+            nodes: Arc::default(),
         };
         let kubernetes = Self {
             caller,
             hints,
-            nodes: Nodes::default(),
+            addresses: address::Nodes::default(),
+            nodes: watches.nodes.clone(),
             prepared: Mutex::default(),
             host_ports: HostPorts::new(HOST_PORTS),
             account: OnceCell::new(),
@@ -143,7 +147,8 @@ impl Kubernetes {
         let (name, room) = (&scheduler.name, &order.room);
         self.prepare(scheduler, room).await?;
         let pods = self.caller.pods(name);
-        let wanted = self.wanted(scheduler, order)?;
+        let mut wanted = self.wanted(scheduler, order)?;
+        node::avoid(&mut wanted, &order.avoid);
         let made = self
             .caller
             .call(pods.create(&PostParams::default(), &wanted))
@@ -242,7 +247,7 @@ impl Kubernetes {
         });
         self.host_ports.saw(scheduler, held, begun);
         let nodes = pods.iter().filter_map(status::node).collect();
-        let addresses = self.nodes.addresses(&self.caller, nodes).await?;
+        let addresses = self.addresses.addresses(&self.caller, nodes).await?;
         let services: BTreeMap<&str, &Service> = services
             .iter()
             .filter_map(|service| Some((label::get(&service.metadata, label::ROOM)?, service)))
@@ -369,6 +374,10 @@ impl Cluster for Kubernetes {
 
     fn nudges(&self, scheduler: &SchedulerName) -> Arc<Notify> {
         self.hints.of(scheduler)
+    }
+
+    fn nodes(&self) -> Arc<Nodes> {
+        self.nodes.nodes()
     }
 }
 

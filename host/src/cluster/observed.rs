@@ -9,7 +9,7 @@ use maestro_core::time::Span;
 use tokio::sync::Notify;
 use tracing::Instrument;
 
-use super::{Cluster, Error, Object, Order, Usage};
+use super::{Cluster, Error, Nodes, Object, Order, Usage};
 use crate::metrics::{Call, Dependency, Metrics, Outcome};
 use crate::telemetry;
 
@@ -87,6 +87,10 @@ impl Cluster for Observed {
 
     async fn remove(&self, scheduler: &SchedulerName) -> Result<(), Error> {
         self.count("remove", self.inner.remove(scheduler)).await
+    }
+
+    fn nodes(&self) -> Arc<Nodes> {
+        self.inner.nodes()
     }
 
     fn nudges(&self, scheduler: &SchedulerName) -> Arc<Notify> {

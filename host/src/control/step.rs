@@ -13,6 +13,7 @@ use maestro_core::time::{Span, Timestamp};
 use maestro_core::window::{Sample, Sampling};
 
 use super::lease::Kept;
+use super::places::Places;
 use super::survey::Survey;
 use super::{Control, Error, Stand, StepReport, Told, apply, judge, measure, wake};
 use crate::registry::{Fence, State};
@@ -142,7 +143,7 @@ impl Control {
                     .mirror
                     .rooms
                     .values()
-                    .all(|room| room.version.major == desired.version.major),
+                    .all(|room| room.version.major == desired.version.major && room.leaving.is_none()),
             idle_on: None,
         });
         (counts, mass_silence)
@@ -198,11 +199,17 @@ impl Control {
     }
 
     async fn look(&mut self, fence: &Fence, now: Timestamp) -> Result<(), Error> {
+        let places = Places {
+            nodes: self.deps.cluster.nodes(),
+            drained: self.deps.drained.get(),
+        };
+        self.view.note_places(&places);
         if now < self.view.next_at() || !self.may_call_cluster() {
             return Ok(());
         }
         let ports = (&*self.deps.registry, &*self.deps.cluster);
-        match self.view.look(ports, fence, &self.mirror, now).await {
+        let with = (places, now);
+        match self.view.look(ports, fence, &self.mirror, with).await {
             Ok(looked) => {
                 let holds = self.desired.scheduler.hold_creation_on_error;
                 let stuck = looked.stuck.into_iter().filter(|_| holds);

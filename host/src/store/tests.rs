@@ -30,6 +30,7 @@ macro_rules! on_both {
 mod journal;
 mod schedulers;
 mod ends;
+mod nodes;
 #[cfg(feature = "testbed")]
 mod server;
 

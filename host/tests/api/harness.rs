@@ -163,6 +163,7 @@ impl Host {
                 since: Timestamp::from_ms(START),
             },
             node: Some("local".to_owned()),
+            leaving: None,
             addresses: vec![Address {
                 kind: "InternalIP".to_owned(),
                 family: "IPv4".to_owned(),

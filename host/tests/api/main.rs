@@ -29,3 +29,4 @@ mod operators;
 mod probes;
 mod metrics;
 mod outages;
+mod nodes;

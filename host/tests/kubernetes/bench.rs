@@ -1,7 +1,7 @@
 //! A cluster on the testbed's API server, and what a test does there besides.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -73,7 +73,7 @@ impl Nodes {
 
 /// A cluster whose schedulers' names no other test has.
 pub(crate) struct Bench {
-    pub(crate) kubernetes: Kubernetes,
+    pub(crate) kubernetes: Arc<Kubernetes>,
     /// The administrator's.
     pub(crate) client: kube::Client,
     prefix: String,
@@ -100,7 +100,7 @@ impl Bench {
         // A refusal is an answer, and not to be asked for again.
         access.default_retry = false;
         Self {
-            kubernetes,
+            kubernetes: Arc::new(kubernetes),
             client: kube::Client::try_from(access).unwrap(),
             prefix: format!("t{:06x}-{test}", rand::random::<u32>() >> 8),
             behaviours: Mutex::default(),
@@ -144,6 +144,7 @@ impl Bench {
             room: room.clone(),
             version: Version::FIRST,
             token: "secret".to_owned(),
+            avoid: Vec::new(),
         };
         self.kubernetes.create(scheduler, &order).await?;
         Ok(room)
@@ -275,7 +276,7 @@ async fn exit(pods: &Api<Pod>, name: &str, code: i32, line: &str) {
 #[async_trait]
 impl Harness for Bench {
     fn cluster(&self) -> &dyn Cluster {
-        &self.kubernetes
+        &*self.kubernetes
     }
 
     fn scheduler(&self, name: &str, behaviour: Behaviour) -> Scheduler {

@@ -12,6 +12,7 @@
 mod bench;
 mod confined;
 mod kept;
+mod nodes;
 mod reached;
 mod rights;
 mod templated;

@@ -116,6 +116,7 @@ fn made(document: &str) -> Pod {
         room: RoomId::new(&scheduler.name, 0x1a),
         version: Version { major: 2, minor: 1 },
         token: "secret".to_owned(),
+        avoid: Vec::new(),
     };
     let host_ports: &[u16] = match scheduler.template.network {
         Network::HostPort => &[7_001, 7_002],
