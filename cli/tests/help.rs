@@ -99,6 +99,8 @@ fn every_verb_has_its_text_above() {
         "policy",
         "policies",
         "logs",
+        "nodes",
+        "drain-node",
         "context",
         "completions",
         "help",
