@@ -143,7 +143,7 @@ pub fn keep(span: &Span) {
 type Queue = (mpsc::Sender<opentelemetry_sdk::trace::SpanData>, Arc<Metrics>);
 
 /// What a service logs by. Spans are made where somebody asks for their ids, and only there.
-fn service<W>(settings: &Settings, writer: W, queue: Option<Queue>) -> impl Subscriber + Send + Sync
+fn service<W>(settings: &Settings, writer: W, queue: Option<Queue>) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -169,7 +169,7 @@ fn is_traced(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && metadata.target() == trace::TARGET
 }
 
-fn text<S, W>(filter: Option<&str>, writer: W, is_coloured: bool) -> impl Layer<S> + Send + Sync
+fn text<S, W>(filter: Option<&str>, writer: W, is_coloured: bool) -> impl Layer<S> + Send + Sync + use<S, W>
 where
     S: Subscriber + for<'l> LookupSpan<'l>,
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,

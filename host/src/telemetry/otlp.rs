@@ -14,7 +14,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use opentelemetry::KeyValue;
 use opentelemetry_http::{HttpClient, HttpError};
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_otlp::{Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use rustls::{ClientConfig, RootCertStore};
@@ -77,6 +77,8 @@ pub struct Exporter {
     exporter: SpanExporter,
     metrics: Arc<Metrics>,
     is_failing: bool,
+    /// Spans of the call that is under way.
+    under_way: u64,
 }
 
 impl Exporter {
@@ -115,6 +117,8 @@ impl Exporter {
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(http)
+            // It would wait between tries, while the queue fills.
+            .with_retry_policy(RetryPolicy::default().with_max_retries(0))
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(endpoint)
             .with_timeout(CALL)
@@ -131,6 +135,7 @@ impl Exporter {
             exporter,
             metrics,
             is_failing: false,
+            under_way: 0,
         })
     }
 
@@ -150,7 +155,7 @@ impl Exporter {
             tracing::warn!("the collector of traces takes too long, the last spans are dropped");
         }
         let left = u64::try_from(self.spans.len()).unwrap_or(u64::MAX);
-        self.metrics.spans("dropped", left);
+        self.metrics.spans("dropped", left + self.under_way);
         Ok(())
     }
 
@@ -168,7 +173,9 @@ impl Exporter {
             if number == 0 {
                 return;
             }
+            self.under_way = number;
             let sent = timeout(CALL, self.exporter.export(batch)).await;
+            self.under_way = 0;
             let problem = match sent {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(chain(&error)),
