@@ -28,12 +28,13 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::Catalog;
 use crate::control::{Clock, Command, Control, Deps, Desired, Scale};
 use crate::known::{self, Known};
+use crate::metrics::{Dependency, Metrics};
 use crate::store::operations::{self, Input};
 use crate::store::{self, Store};
 use crate::tasks::{Kind, Tasks};
 use definitions::Copies;
 use loading::{Loaded, Loading};
-use roster::Roster;
+use roster::{Roster, roster};
 
 pub use definitions::{Definitions, Follower};
 pub use journal::{Item, Journal};
@@ -64,6 +65,8 @@ pub struct Supervisor {
     pub changed: Arc<Notify>,
     /// Where records go.
     pub journal: mpsc::Sender<Item>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What the supervisor remembers between two looks.
@@ -92,12 +95,15 @@ struct Running {
 }
 
 impl Supervisor {
-    /// Keeps loops running until `stop`, and tells the other workers then; the loops stop by the same token.
+    /// Keeps loops running until `stop`; the loops stop by the same token.
     pub async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
         let (registry, known) = (Arc::clone(&self.deps.registry), Arc::clone(&self.known));
+        let (holder, lease) = (self.deps.holder.clone(), self.deps.settings.lease);
+        let (roster, calls) = roster(Arc::clone(&registry), holder, lease);
+        self.tasks.spawn(Kind::Roster, calls.run(stop.clone()));
         let mut keeper = Keeper {
-            definitions: Definitions::new(self.store.clone(), Arc::clone(&registry), known),
-            roster: Roster::new(registry, self.deps.holder.clone(), self.deps.settings.lease),
+            definitions: Definitions::new(self.store.clone(), registry, known),
+            roster,
             copies: Copies::default(),
             supervisor: self,
             running: BTreeMap::new(),
@@ -110,10 +116,7 @@ impl Supervisor {
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => {
-                    keeper.roster.leave().await;
-                    return Ok(());
-                }
+                () = stop.cancelled() => return Ok(()),
                 () = keeper.roster.changed() => keeper.place().await,
                 loaded = keeper.loading.next() => keeper.settle(loaded),
                 () = keeper.supervisor.changed.notified() => keeper.look().await,
@@ -143,6 +146,7 @@ impl Supervisor {
             known: Arc::clone(&self.known),
             changed: Arc::clone(&self.changed),
             journal: self.journal.clone(),
+            metrics: Arc::clone(&self.metrics),
         };
         self.tasks
             .spawn(Kind::Loop(name.to_string()), runner.run(stop.clone()));
@@ -210,33 +214,49 @@ impl Supervisor {
 }
 
 impl Keeper {
+    /// Fails nowhere: a scheduler that can't be kept for a reason of its own is told of, and the others go on.
     async fn look(&mut self) {
-        match self.try_look().await {
-            Ok(()) => self.is_away = false,
-            // Loops go on with what they have; the same outage is told once.
-            Err(error) => {
-                if !std::mem::replace(&mut self.is_away, true) {
-                    tracing::warn!(
-                        "the store does not answer, schedulers go on as they are: {}",
-                        chain(&error)
-                    );
+        let read = self.definitions.read().await;
+        let metrics = &self.supervisor.metrics;
+        metrics.answered(Dependency::Store, read.is_ok());
+        match read {
+            Ok(unreadable) => {
+                self.is_away = false;
+                for unreadable in unreadable {
+                    self.tell(unreadable.scheduler(), unreadable.to_string());
                 }
             }
+            Err(error) => self.miss(&error),
         }
-    }
-
-    /// Fails when the store does; a scheduler that can't be kept for a reason of its own is told of, and the others
-    /// go on.
-    async fn try_look(&mut self) -> Result<(), store::Error> {
-        let read = self.definitions.read().await;
-        if let Ok(unreadable) = &read {
-            for unreadable in unreadable {
-                self.tell(unreadable.scheduler(), unreadable.to_string());
-            }
+        if !self.is_away
+            && let Err(error) = self.look_for_drained().await
+        {
+            self.miss(&error);
         }
         // From what is known, if need be: who works may have changed.
         self.place().await;
-        read.map(drop)
+    }
+
+    /// Tells loops which nodes people drain.
+    async fn look_for_drained(&mut self) -> Result<(), store::Error> {
+        let deps = &self.supervisor.deps;
+        if deps.drained.set(self.supervisor.store.drained_nodes().await?) {
+            // Their rooms are to get no further match from now on.
+            for name in self.running.keys() {
+                deps.registry.nudge(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes down that the store does not answer. Loops go on with what they have; the same outage is told once.
+    fn miss(&mut self, error: &store::Error) {
+        if !std::mem::replace(&mut self.is_away, true) {
+            tracing::warn!(
+                "the store does not answer, schedulers go on as they are: {}",
+                chain(error)
+            );
+        }
     }
 
     /// Has a loop running for each scheduler that is this worker's to keep, and for no other.
@@ -261,8 +281,7 @@ impl Keeper {
                 .await;
             match self.keep(entry).await {
                 Ok(()) => {}
-                // Told once for all of them.
-                Err(error) if error.is_outage() => {}
+                Err(error) if error.is_outage() => self.miss(&error),
                 Err(error) => self.tell(&name, chain(&error)),
             }
         }
@@ -284,6 +303,10 @@ impl Keeper {
         let is_complete = desired::failures(&this.desired.borrow()).is_empty();
         if this.made_from.stored != entry.stored || !is_complete {
             self.loading.begin(with, tasks, entry);
+        }
+        if self.is_away {
+            // One scheduler after the other would wait for it; what was asked for is still there when it answers.
+            return Ok(());
         }
         supervisor.hand_over(&name, this).await
     }

@@ -139,7 +139,15 @@ up_apiserver() {
         --listen-client-urls "$etcd" --advertise-client-urls "$etcd" --listen-peer-urls "$peer" \
         --initial-advertise-peer-urls "$peer" --initial-cluster "default=$peer" --unsafe-no-fsync --log-level warn
     if has_tier node; then
-        reachable=(--advertise-address "$(node_outside)")
+        # A pod runs on the real node where its namespace says so, and on a simulated one otherwise: by chance it would be
+        # either, and the real node has no image for most of them.
+        write "$run/kubernetes/node-selector.yaml" 600 <<<'podNodeSelectorPluginConfig: {clusterDefaultNodeSelector: "type=kwok"}'
+        write "$run/kubernetes/admission.yaml" 600 <<CONFIGURATION
+apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins: [{name: PodNodeSelector, path: "$run/kubernetes/node-selector.yaml"}]
+CONFIGURATION
+        reachable=(--advertise-address "$(node_outside)" --admission-control-config-file "$run/kubernetes/admission.yaml")
     else
         # A loopback address can't be an endpoint of the service `kubernetes`, and nobody would use it.
         reachable=(--endpoint-reconciler-type none)

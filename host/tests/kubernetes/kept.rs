@@ -133,7 +133,7 @@ async fn no_room_is_evicted() {
     bench.end(&scheduler).await;
 }
 
-/// The contract's check of this reads the room's output, which simulated rooms have none of.
+/// The server's part of what a kubelet does not do.
 #[tokio::test]
 async fn a_room_has_its_grace_and_a_second_deletion_can_shorten_it() {
     let bench = Bench::new("kept").await;
