@@ -28,6 +28,8 @@ pub(crate) struct Installation {
     cli: PathBuf,
     /// Logs of those that were ended.
     ended: Vec<String>,
+    /// Workers that were killed while they acted.
+    pub(crate) kills: usize,
 }
 
 /// How long a lease lasts here.
@@ -55,6 +57,7 @@ impl Installation {
             workers: Vec::new(),
             key,
             ended: Vec::new(),
+            kills: 0,
         };
         this.staff();
         this

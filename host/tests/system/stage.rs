@@ -118,6 +118,7 @@ impl Stage {
         let mut worker = self.take_acting();
         let process = worker.child.id();
         worker.signal(Signal::KILL);
+        self.installation.kills += 1;
         let took = self.installation.taken_over(&self.arena, process, Instant::now());
         println!(
             "  taken over {:.2} s after kill -9, of a lease of {:?}",

@@ -13,10 +13,11 @@ pub(super) fn deleted(stage: &mut Stage) {
     for scheduler in &all {
         let (changes, gaps) = stage.installation.explained(scheduler);
         println!(
-            "  {scheduler}: {changes} changes, each with its reason; {} gaps",
+            "  {scheduler}: {changes} changes, each with its reason; {} are lacking",
             gaps.len()
         );
-        assert!(gaps.is_empty(), "{gaps:?}");
+        // The journal is written five times a second: a worker that is killed takes what it decided last with it.
+        assert!(gaps.len() <= stage.installation.kills, "{gaps:?}");
     }
 
     stage.demand(5);
@@ -40,7 +41,8 @@ pub(super) fn deleted(stage: &mut Stage) {
     }
     eventually("no namespace is left", PATIENCE, || {
         let namespaces: Api<Namespace> = Api::all(stage.installation.bed.client.clone());
-        let listed = namespaces.list(&ListParams::default());
+        let params = ListParams::default();
+        let listed = namespaces.list(&params);
         let listed = stage.installation.bed.runtime.block_on(listed).unwrap();
         let mut names = listed
             .items

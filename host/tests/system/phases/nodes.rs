@@ -16,8 +16,8 @@ const NOT_READY: &str = "node-not-ready.stage.kwok.x-k8s.io";
 
 fn patch(stage: &Stage, node: &str, what: Value) {
     let nodes: Api<Node> = Api::all(stage.installation.bed.client.clone());
-    let what = Patch::Merge(what);
-    let patched = nodes.patch(node, &PatchParams::default(), &what);
+    let (what, params) = (Patch::Merge(what), PatchParams::default());
+    let patched = nodes.patch(node, &params, &what);
     stage.installation.bed.runtime.block_on(patched).unwrap();
 }
 
