@@ -13,6 +13,9 @@ const EXAMPLE: &str = include_str!("../../../deploy/examples/example-room.yaml")
 /// How a node opens rooms' ports, as lines of the document; the default is a service with ports of the node per room.
 const NODE_PORT: &str = "";
 
+/// And this a port of the node that the pod itself holds.
+const HOST_PORT: &str = "network: hostPort\n";
+
 /// What comes back of a datagram, if anything does.
 fn echo(room: SocketAddr, word: &str) -> Option<String> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
@@ -92,6 +95,11 @@ fn players_reach_the_example_room_by_ports_of_its_node() {
     a_match_is_played_in_the_example_room(NODE_PORT);
 }
 
+#[test]
+fn players_reach_the_example_room_by_ports_that_it_holds_of_its_node() {
+    a_match_is_played_in_the_example_room(HOST_PORT);
+}
+
 fn the_testbeds_rooms_answer(network: &str) {
     let stage = Stage::shared("reached");
     let document = format!(
@@ -128,4 +136,9 @@ autoscaling: {{min: 2}}
 #[test]
 fn players_reach_the_testbeds_rooms_by_ports_of_their_node() {
     the_testbeds_rooms_answer(NODE_PORT);
+}
+
+#[test]
+fn players_reach_the_testbeds_rooms_by_ports_that_they_hold_of_their_node() {
+    the_testbeds_rooms_answer(HOST_PORT);
 }
