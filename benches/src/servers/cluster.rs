@@ -224,13 +224,13 @@ impl Calls {
         self
     }
 
-    /// Writes of what Maestro could write, whoever wrote it.
+    /// Writes of what Maestro could write, whoever wrote it and whichever part.
     pub(crate) fn writes(&self) -> u64 {
         let writes = self.0.iter().filter(|((verb, kind, _), _)| is_write(verb, kind));
         writes.map(|(_, count)| count).sum()
     }
 
-    /// The same without statuses, bindings and other parts that others write while nothing changes.
+    /// The same without statuses and bindings, which only Kubernetes itself writes.
     pub(crate) fn writes_of_whole(&self) -> u64 {
         let writes = self
             .0

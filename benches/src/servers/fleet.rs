@@ -48,7 +48,7 @@ fn document(name: &str, network: &str) -> String {
 pub(super) fn run() -> Result<()> {
     site::with(async |site| {
         cluster::add_nodes(&site.kubernetes, &site.name).await?;
-        let (api, worker) = (site.start("api", &[])?, site.worker()?);
+        let (api, worker) = (site.start("api", &[])?, site.start("worker", &[])?);
         let (running, to_play) = mpsc::unbounded_channel();
         let _pods = Pods::watch(&site.kubernetes, running).await?;
         let _crowd = Crowd::begin(api.address, &site.name, to_play).await?;

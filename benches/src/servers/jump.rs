@@ -27,7 +27,7 @@ fn document(name: &str) -> String {
 
 pub(super) fn run() -> Result<()> {
     site::with(async |site| {
-        let (api, worker) = (site.start("api", &[])?, site.worker()?);
+        let (api, worker) = (site.start("api", &[])?, site.start("worker", &[])?);
         let (running, to_play) = mpsc::unbounded_channel();
         let pods = Pods::watch(&site.kubernetes, running).await?;
         let _crowd = Crowd::begin(api.address, &site.name, to_play).await?;
@@ -48,7 +48,7 @@ pub(super) fn run() -> Result<()> {
         for room in &rooms {
             let began = Instant::now();
             crowd::report(&mut client, room, "occupied").await?;
-            times.push(second(&pods, &room.0).await?.saturating_duration_since(began));
+            times.push(next(&pods, &room.0, began).await? - began);
         }
         let times = Times::new(times);
         println!(
@@ -63,15 +63,12 @@ pub(super) fn run() -> Result<()> {
     })
 }
 
-/// When the second pod of a namespace was seen.
-async fn second(pods: &Pods, namespace: &str) -> Result<Instant> {
-    let began = Instant::now();
+/// When the first pod after `began` was seen in a namespace.
+async fn next(pods: &Pods, namespace: &str, began: Instant) -> Result<Instant> {
     while began.elapsed() < PATIENCE {
-        let seen = pods.of(namespace);
-        if seen.len() > 1
-            && let Some(last) = seen.iter().map(|seen| seen.created).max()
-        {
-            return Ok(last);
+        let seen = pods.of(namespace).into_iter().map(|seen| seen.created);
+        if let Some(first) = seen.filter(|created| *created > began).min() {
+            return Ok(first);
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
@@ -10,6 +11,11 @@ use tempfile::TempDir;
 
 use super::cluster;
 use crate::process::{Process, maestro};
+
+/// Lines that are passed on of what goes wrong.
+const TELL: usize = 10;
+
+static TOLD: AtomicUsize = AtomicUsize::new(0);
 
 /// An installation, and how its servers are reached.
 pub(crate) struct Site {
@@ -86,15 +92,17 @@ impl Site {
             .envs(self.settings.clone())
             .env("XDG_CACHE_HOME", self.folder.path());
         let started = Process::start(&mut command, |line| {
-            // What goes wrong makes figures worthless.
-            if line.contains("WARN") || line.contains("ERROR") {
+            // What goes wrong makes figures worthless. One of them is enough to know that.
+            let is_trouble = line.contains("WARN") || line.contains("ERROR");
+            if is_trouble && TOLD.fetch_add(1, Ordering::Relaxed) < TELL {
                 eprintln!("{line}");
             }
         });
         started.with_context(|| format!("maestro {role}"))
     }
 
-    /// A worker that its budget of calls to the API server does not slow down.
+    /// A worker that its budget of calls to the API server does not slow down. To be used for one scheduler: many at once
+    /// would ask for so much that everything is late.
     pub(crate) fn worker(&self) -> Result<Process> {
         self.start("worker", &["--kube-calls", "10000", "--kube-burst", "10000"])
     }
