@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::Catalog;
 use crate::control::{Clock, Command, Control, Deps, Desired, Scale};
 use crate::known::{self, Known};
-use crate::store::operations::{self, Input};
+use crate::store::operations::{Input, Operation};
 use crate::store::{self, Store};
 use crate::tasks::{Kind, Tasks};
 use definitions::Copies;
@@ -114,7 +114,10 @@ impl Supervisor {
                     keeper.roster.leave().await;
                     return Ok(());
                 }
-                () = keeper.roster.changed() => keeper.place().await,
+                () = keeper.roster.changed() => {
+                    let placed = keeper.place().await;
+                    keeper.note(placed);
+                }
                 loaded = keeper.loading.next() => keeper.settle(loaded),
                 () = keeper.supervisor.changed.notified() => keeper.look().await,
                 _ = polls.tick() => keeper.look().await,
@@ -156,8 +159,12 @@ impl Supervisor {
     }
 
     /// Gives what was asked for by hand to the loop, each operation once; the runner writes what came of it.
-    async fn hand_over(&self, name: &SchedulerName, this: &mut Running) -> Result<(), store::Error> {
-        let open = self.store.open_operations(name).await?;
+    async fn hand_over(
+        &self,
+        name: &SchedulerName,
+        this: &mut Running,
+        open: Vec<Operation>,
+    ) -> Result<(), store::Error> {
         this.handed
             .retain(|id| open.iter().any(|operation| operation.id == *id));
         for operation in open {
@@ -183,7 +190,7 @@ impl Supervisor {
         &self,
         name: &SchedulerName,
         this: &Running,
-        operation: &operations::Operation,
+        operation: &Operation,
     ) -> Result<(), store::Error> {
         let version = match operation.input {
             Input::Create { version } | Input::Update { to: version, .. } => version,
@@ -211,7 +218,12 @@ impl Supervisor {
 
 impl Keeper {
     async fn look(&mut self) {
-        match self.try_look().await {
+        let looked = self.try_look().await;
+        self.note(looked);
+    }
+
+    fn note(&mut self, answer: Result<(), store::Error>) {
+        match answer {
             Ok(()) => self.is_away = false,
             // Loops go on with what they have; the same outage is told once.
             Err(error) => {
@@ -235,12 +247,13 @@ impl Keeper {
             }
         }
         // From what is known, if need be: who works may have changed.
-        self.place().await;
-        read.map(drop)
+        let placed = self.place().await;
+        read.map(drop).and(placed)
     }
 
-    /// Has a loop running for each scheduler that is this worker's to keep, and for no other.
-    async fn place(&mut self) {
+    /// Has a loop running for each scheduler that is this worker's to keep, and for no other. Fails when the store does
+    /// not say what was asked for by hand; loops run all the same.
+    async fn place(&mut self) -> Result<(), store::Error> {
         let known = Arc::clone(&self.supervisor.known);
         let all: BTreeSet<SchedulerName> = known.names().into_iter().collect();
         self.told.retain(|name, _| all.contains(name));
@@ -254,21 +267,35 @@ impl Keeper {
             !this.commands.is_closed()
         });
         self.copies.retain(|name| ours.contains(name));
+        // For all at once: a question for each would be most of what a worker at rest asks.
+        let (mut open, away) = match self.supervisor.store.all_open_operations().await {
+            Ok(open) => (Some(open), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
         for entry in ours.into_iter().filter_map(|name| known.get(name)) {
             let name = entry.stored.name.clone();
             self.copies
                 .keep(self.supervisor.deps.registry.as_ref(), &entry.stored)
                 .await;
-            match self.keep(entry).await {
+            let open = open
+                .as_mut()
+                .map(|open| open.remove(&name).unwrap_or_else(|| Ok(Vec::new())));
+            match self.keep(entry, open.transpose()).await {
                 Ok(()) => {}
                 // Told once for all of them.
                 Err(error) if error.is_outage() => {}
                 Err(error) => self.tell(&name, chain(&error)),
             }
         }
+        away
     }
 
-    async fn keep(&mut self, entry: Arc<known::Entry>) -> Result<(), store::Error> {
+    /// `open` is what was asked for by hand, if the store says it.
+    async fn keep(
+        &mut self,
+        entry: Arc<known::Entry>,
+        open: Result<Option<Vec<Operation>>, store::Error>,
+    ) -> Result<(), store::Error> {
         let supervisor = &self.supervisor;
         let (with, tasks) = ((&supervisor.store, &supervisor.catalog), &supervisor.tasks);
         let name = entry.stored.name.clone();
@@ -285,7 +312,10 @@ impl Keeper {
         if this.made_from.stored != entry.stored || !is_complete {
             self.loading.begin(with, tasks, entry);
         }
-        supervisor.hand_over(&name, this).await
+        match open? {
+            Some(open) => supervisor.hand_over(&name, this, open).await,
+            None => Ok(()),
+        }
     }
 
     /// Gives a loop what it goes by from now on; begins it when there is none.

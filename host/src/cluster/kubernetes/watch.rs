@@ -112,6 +112,8 @@ impl Watches {
                     if failure.is_gone() {
                         place = None;
                     }
+                    // Whoever waits goes by lists until there is a watch again.
+                    self.hints.wake(&scheduler);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSES.1);
                 }
