@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use futures::FutureExt;
 use maestro::cluster::{self, Cluster, Object, Order, Usage};
-use maestro::control::{Control, Deps, Desired, Settings};
+use maestro::control::{Control, Deps, Desired, Drained, Settings};
 use maestro::registry::{Call, Memory, Registry, State};
 use maestro_core::names::{RoomId, SchedulerName, Version};
 use maestro_core::report::{Report, Reported};
@@ -59,6 +59,10 @@ impl Cluster for Field {
     }
 
     fn nudges(&self, _: &SchedulerName) -> Arc<Notify> {
+        Arc::default()
+    }
+
+    fn nodes(&self) -> Arc<cluster::Nodes> {
         Arc::default()
     }
 }
@@ -134,6 +138,7 @@ impl Fleet {
             seed: 1,
             token: Arc::new(|_, room| room.to_string()),
             clock,
+            drained: Drained::default(),
             settings: Settings {
                 cap: number,
                 ..Settings::default()

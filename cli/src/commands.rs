@@ -26,6 +26,7 @@ mod explain;
 mod past;
 mod plot;
 mod policies;
+mod nodes;
 mod contexts;
 mod complete;
 
@@ -80,6 +81,7 @@ fn list(verb: &Verb) -> Option<&'static str> {
     match verb {
         Verb::Room(_) | Verb::Logs(_) => Some("maestro-cli get, maestro-cli rooms SCHEDULER"),
         Verb::Policy(_) => Some("maestro-cli policies"),
+        Verb::DrainNode(_) => Some("maestro-cli nodes"),
         Verb::Status(_)
         | Verb::Get(_)
         | Verb::Watch(_)
@@ -128,11 +130,13 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Names { words } => return complete::names(words).map(|()| ExitCode::SUCCESS),
         Verb::CompilePolicy { .. } => return Ok(maestro_engine::compile_child_main()),
         Verb::Context(verb) => {
-            return contexts::run(format, verb, cli.url.as_deref()).map(|()| ExitCode::SUCCESS);
+            return contexts::run(format, verb, cli.url.as_deref(), cli.token.as_ref())
+                .map(|()| ExitCode::SUCCESS);
         }
         _ => {}
     }
-    let client = Client::new(&context::url(cli.url.as_deref(), cli.context.as_deref())?)?;
+    let place = context::place(cli.url.as_deref(), cli.context.as_deref(), cli.token.as_ref())?;
+    let client = Client::new(&place)?;
     match &cli.verb {
         Verb::Apply(apply) => return apply::apply(&client, format, apply),
         Verb::Diff(files) => return apply::diff(&client, format, files),
@@ -156,6 +160,8 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::DeployPolicy(deploy) | Verb::Policy(Policy::Deploy(deploy)) => {
             policies::deploy(&client, format, &deploy.file)?;
         }
+        Verb::Nodes => nodes::list(&client, format)?,
+        Verb::DrainNode(drain) => nodes::drain(&client, format, drain)?,
         Verb::Policies | Verb::Policy(Policy::List) => policies::list(&client, format)?,
         Verb::Policy(Policy::Get { name }) => policies::show(&client, format, name)?,
         Verb::Completions { .. } | Verb::Names { .. } | Verb::CompilePolicy { .. } | Verb::Context(_) => {}

@@ -18,7 +18,7 @@ fn help(verb: &[&str]) -> String {
 
 #[test]
 fn the_help_of_the_program_and_of_each_verb() {
-    let verbs: [&[&str]; 33] = [
+    let verbs: [&[&str]; 35] = [
         &[],
         &["apply"],
         &["diff"],
@@ -46,6 +46,8 @@ fn the_help_of_the_program_and_of_each_verb() {
         &["policy", "get"],
         &["policies"],
         &["logs"],
+        &["nodes"],
+        &["drain-node"],
         &["context"],
         &["context", "add"],
         &["context", "use"],

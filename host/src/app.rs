@@ -15,12 +15,12 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, Api, Heads, Key};
+use crate::api::{self, Api, Heads, Key, Operators};
 use crate::catalog::Catalog;
-use crate::cluster::Cluster;
+use crate::cluster::{self, Cluster};
 use crate::control;
-use crate::registry::Registry;
-use crate::registry::clock;
+use crate::metrics::Metrics;
+use crate::registry::{self, Registry, clock};
 use crate::store::Store;
 use crate::supervisor::{Journal, Supervisor};
 use crate::tasks::{Kind, Tasks, blocking};
@@ -45,6 +45,10 @@ pub struct Parts {
     pub cluster: Arc<dyn Cluster>,
     /// What rooms' tokens are made from.
     pub key: [u8; 32],
+    /// Who may call operators' routes.
+    pub operators: Operators,
+    /// Where is counted what happens.
+    pub metrics: Arc<Metrics>,
     /// Bounds and times of the loops.
     pub control: control::Settings,
     /// This binary, for its hidden verbs.
@@ -74,12 +78,16 @@ impl App {
                 args: vec!["compile-policy".into()],
             },
         };
+        let metrics = parts.metrics;
+        let store = parts.store.metered(&metrics);
+        let registry = registry::observed::Observed::new(parts.registry, Arc::clone(&metrics));
+        let cluster = cluster::observed::Observed::new(parts.cluster, Arc::clone(&metrics));
         let engine = blocking(move || Engine::new(config)).await?;
-        let catalog = Arc::new(Catalog::new(engine, parts.store.clone()).await?);
+        let catalog = Arc::new(Catalog::new(engine, store.clone()).await?);
         let api = Api {
-            store: parts.store,
-            registry: parts.registry,
-            cluster: parts.cluster,
+            store,
+            registry: Arc::new(registry),
+            cluster: Arc::new(cluster),
             catalog,
             known: Arc::default(),
             limits: Arc::default(),
@@ -88,6 +96,9 @@ impl App {
             wall: clock::system(),
             changed: Arc::new(Notify::new()),
             cap: parts.control.cap,
+            operators: parts.operators,
+            metrics,
+            probe: Arc::default(),
         };
         Ok(Self {
             api,
@@ -101,6 +112,7 @@ impl App {
     pub fn work(&self) -> Result<()> {
         let (api, acting) = (&self.api, &self.acting);
         let (journal, records) = Journal::new(api.store.clone(), Arc::clone(&api.wall));
+        let journal = journal.metered(Arc::clone(&api.metrics));
         acting.spawn(Kind::Journal, journal.run(acting.stop_token(), LAST_WORDS));
         let supervisor = Supervisor {
             store: api.store.clone(),
@@ -108,11 +120,12 @@ impl App {
             deps: control::Deps {
                 registry: Arc::clone(&api.registry),
                 cluster: Arc::clone(&api.cluster),
-                evaluator: Evaluator::pool()?,
+                evaluator: Evaluator::pool()?.observed(api.metrics.of_policies()),
                 holder: format!("{}-{:08x}", host(), rand::random::<u32>()),
                 seed: 0,
                 token: api.token_maker(),
                 clock: monotonic(),
+                drained: control::Drained::default(),
                 settings: self.control.clone(),
             },
             wall: Arc::clone(&api.wall),
@@ -120,6 +133,7 @@ impl App {
             tasks: acting.clone(),
             changed: Arc::clone(&api.changed),
             journal: records,
+            metrics: Arc::clone(&api.metrics),
         };
         acting.spawn(Kind::Supervisor, supervisor.run(acting.stop_token()));
         Ok(())

@@ -39,6 +39,8 @@ enum Verb {
     Worker(Settings),
     /// Tell the settings that a role runs by, and where each comes from; secrets are hidden.
     Config(config::show::Args),
+    /// Make a token for an operator, and the hash of it that a service is given.
+    Token,
     /// Bring a database's tables up to date, or tell whether they are.
     Migrate(crate::migrate::Args),
     /// Be the bundled example room; `maestro dev` starts these.
@@ -172,6 +174,7 @@ pub fn main() -> ExitCode {
         Verb::Api(settings) => service::main(Role::Api, settings),
         Verb::Worker(settings) => service::main(Role::Worker, settings),
         Verb::Config(args) => config::show::main(&args, &shown),
+        Verb::Token => crate::token::main(),
         Verb::Migrate(migrate) => crate::migrate::main(&migrate),
         Verb::Room(room) => crate::room::main(room),
         Verb::Wrap(wrap) => crate::wrap::main(wrap),

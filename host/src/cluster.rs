@@ -6,12 +6,16 @@
 pub mod contract;
 pub mod local;
 pub mod kubernetes;
+pub mod observed;
+mod nodes;
 
 use async_trait::async_trait;
 use maestro_core::names::{RoomId, SchedulerName, Version};
 use maestro_core::room::{Address, OpenPort, Phase};
 use maestro_core::scheduler::Scheduler;
 use maestro_core::time::{Span, Timestamp};
+
+pub use nodes::{Nodes, Standing};
 
 /// Where rooms run.
 #[async_trait]
@@ -46,6 +50,8 @@ pub trait Cluster: Send + Sync {
     async fn remove(&self, scheduler: &SchedulerName) -> Result<(), Error>;
     /// Wakes when something of this scheduler changed; a hint that may be lost.
     fn nudges(&self, scheduler: &SchedulerName) -> std::sync::Arc<tokio::sync::Notify>;
+    /// The nodes as they were seen last. Nothing is asked for it, and a change of it nudges all schedulers.
+    fn nodes(&self) -> std::sync::Arc<Nodes>;
 }
 
 /// What to create.
@@ -57,6 +63,8 @@ pub struct Order {
     pub version: Version,
     /// The room's token, handed to it as MAESTRO_ROOM_TOKEN.
     pub token: String,
+    /// Nodes that it must not come to. Where there is no other, it waits, or is refused for the moment.
+    pub avoid: Vec<String>,
 }
 
 /// A room as the cluster shows it.
@@ -114,6 +122,16 @@ pub enum Error {
         /// What would help, as a clause.
         remedy: String,
     },
+    /// We lack a right, and asking again gives us none.
+    #[error("not allowed to {verb} {resource} {place}; grant Maestro that right")]
+    Forbidden {
+        /// What we wanted to do, as in `create`.
+        verb: String,
+        /// To what, as in `pods`.
+        resource: String,
+        /// Where, as in `in the namespace pong`.
+        place: String,
+    },
     /// No such room.
     #[error("{0} is not in the cluster")]
     UnknownRoom(RoomId),
@@ -131,7 +149,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::Exhausted { .. } => true,
-            Self::Refused { .. } | Self::UnknownRoom(_) => false,
+            Self::Refused { .. } | Self::Forbidden { .. } | Self::UnknownRoom(_) => false,
         }
     }
 }

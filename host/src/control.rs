@@ -17,6 +17,7 @@ mod lease;
 mod measure;
 mod mirror;
 mod observe;
+mod places;
 mod recovery;
 mod step;
 mod survey;
@@ -25,7 +26,7 @@ mod wake;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use maestro_core::decision::Decision;
+use maestro_core::decision::{Counts, Decision};
 use maestro_core::names::{RoomId, SchedulerName, Version};
 use maestro_core::room::End;
 use maestro_core::scheduler::Scheduler;
@@ -39,6 +40,7 @@ use crate::registry::{self, Registry, Standing, State};
 
 pub use backoff::LONGEST_PAUSE;
 pub use judge::Evidence;
+pub use places::{DRAINED, Drained, DrainedNodes};
 
 /// Makes the token that a room proves itself with.
 pub type TokenMaker = Arc<dyn Fn(&SchedulerName, &RoomId) -> String + Send + Sync>;
@@ -63,6 +65,8 @@ pub struct Deps {
     pub token: TokenMaker,
     /// This process's own clock.
     pub clock: Clock,
+    /// The nodes that people drain.
+    pub drained: Drained,
     /// Bounds and times.
     pub settings: Settings,
 }
@@ -191,12 +195,30 @@ pub struct StepReport {
     pub ends: Vec<End>,
     /// What keeps rooms from being created, for as long as none has succeeded since.
     pub trouble: Option<Trouble>,
+    /// How the scheduler stands, where this step knows.
+    pub stand: Option<Stand>,
+    /// How long ago, by the registry's clock when it was read, the oldest change of a room's status was told that this
+    /// step took in.
+    pub heard: Option<Span>,
     /// When to step again at the latest.
     pub next_at: Timestamp,
     /// Whether the scheduler was being deleted and nothing is left of it.
     pub removed: bool,
     /// What went wrong on the way.
     pub errors: Vec<Error>,
+}
+
+/// How a scheduler stands after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stand {
+    /// Its rooms.
+    pub counts: Counts,
+    /// What is wanted.
+    pub wanted: u32,
+    /// Whether the registry is recovering.
+    pub recovering: bool,
+    /// Whether over a fifth of the rooms fell silent at once.
+    pub mass_silence: bool,
 }
 
 /// Why rooms can't be created, or end before they are ready.

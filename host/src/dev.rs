@@ -8,7 +8,6 @@ pub mod matches;
 pub mod address;
 mod embedded;
 mod data;
-mod holder;
 mod sources;
 mod files;
 mod hint;

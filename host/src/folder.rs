@@ -1,4 +1,6 @@
-//! A data folder: where an installation that has no server keeps its database and its key.
+//! A data folder: where an installation that has no server keeps its database and its key. One process uses it at a time.
+
+pub(crate) mod holder;
 
 use std::fs;
 use std::io::Write;

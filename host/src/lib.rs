@@ -25,3 +25,5 @@ pub mod tasks;
 pub mod config;
 mod os;
 pub mod telemetry;
+pub mod metrics;
+pub mod token;

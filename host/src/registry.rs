@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod memory;
 pub mod redis;
+pub mod observed;
 pub mod contract;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use maestro_core::time::{Span, Timestamp};
 use maestro_core::window::Window;
 use tokio::sync::Notify;
 
+pub use self::redis::{Config as RedisConfig, ConnectError, Redis};
 pub use clock::Clock;
 pub use maestro_core::room::Seen;
 pub use memory::Memory;

@@ -8,17 +8,19 @@ mod open;
 mod files;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 
-use crate::api;
+use crate::api::{self, Operators};
 use crate::app::{App, STOP};
-use crate::config::settings::Settings;
+use crate::config::settings::{LogFormat, Settings};
 use crate::listen;
+use crate::metrics::Metrics;
 use crate::signals::Signals;
 use crate::supervisor::{Definitions, Follower, chain};
-use crate::tasks::Kind;
+use crate::tasks::{Kind, Tasks};
 use crate::telemetry;
 use needs::Needs;
 
@@ -48,7 +50,6 @@ impl Role {
 
 /// Runs until somebody ends it.
 pub fn main(role: Role, settings: Settings) -> ExitCode {
-    telemetry::log_to_stderr(settings.log.as_deref());
     let needs = match Needs::of(role, &settings) {
         Ok(needs) => needs,
         Err(missing) => {
@@ -62,7 +63,7 @@ pub fn main(role: Role, settings: Settings) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = runtime
         .context("can't start")
-        .and_then(|runtime| runtime.block_on(run(role, settings, needs)));
+        .and_then(|runtime| runtime.block_on(traced(role, settings, needs)));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -83,15 +84,37 @@ impl Role {
     }
 }
 
-async fn run(role: Role, settings: Settings, needs: Needs) -> Result<()> {
+/// Runs, and sends traces to the end.
+async fn traced(role: Role, settings: Settings, needs: Needs) -> Result<()> {
+    let metrics = Arc::<Metrics>::default();
+    let told = telemetry::Settings {
+        filter: settings.log.clone(),
+        format: match settings.log_format {
+            LogFormat::Text => telemetry::Format::Text,
+            LogFormat::Json => telemetry::Format::Json,
+        },
+        otlp: settings.otlp.clone(),
+    };
+    let traces = Tasks::new();
+    if let Some(exporter) = telemetry::start(&told, &metrics)? {
+        traces.spawn(Kind::Traces, exporter.run(traces.stop_token()));
+    }
+    let done = run(role, settings, needs, metrics).await;
+    if let Err(late) = traces.stop(STOP).await {
+        tracing::warn!("the last traces were not sent: {late}");
+    }
+    done
+}
+
+async fn run(role: Role, settings: Settings, needs: Needs, metrics: Arc<Metrics>) -> Result<()> {
     let mut signals = Signals::new()?;
     // Before anything else, so that a port that is taken is told at once.
-    let listeners = Listeners::open(role, &settings).await?;
+    let listeners = Listeners::open(role, &settings, &needs.operators).await?;
     let opened = tokio::select! {
-        opened = open::open(&settings, needs) => opened?,
+        opened = open::open(&settings, needs, metrics) => opened?,
         () = signals.next() => return Ok(()),
     };
-    let watches = opened.watches;
+    let (watches, _holder) = (opened.watches, opened.holder);
     let app = App::new(opened.parts).await?;
     let stop = app.acting.stop_token();
     let (listening, changed) = (app.api.store.clone(), app.api.changed.clone());
@@ -133,6 +156,7 @@ async fn run(role: Role, settings: Settings, needs: Needs) -> Result<()> {
 
 /// Hands the schedulers over, then ends the API.
 async fn shut_down(app: &App) -> Result<()> {
+    app.api.probe.end();
     let acted = app.acting.stop(STOP).await;
     app.stop_serving().await;
     if let Err(error) = app.api.store.clone().close().await {
@@ -148,13 +172,16 @@ struct Listeners {
 }
 
 impl Listeners {
-    async fn open(role: Role, settings: &Settings) -> Result<Self> {
+    /// Fails where everybody could operate, unless that is wanted.
+    async fn open(role: Role, settings: &Settings, operators: &Operators) -> Result<Self> {
+        let listener = listen::listen(&settings.listen).await?;
+        operators.check(listener.local_addr()?, settings.insecure)?;
         let rooms = match &settings.rooms_listen {
             Some(wanted) if role.has_api() => Some(listen::listen(wanted).await?),
             Some(_) | None => None,
         };
         Ok(Self {
-            operators: listen::listen(&settings.listen).await?,
+            operators: listener,
             rooms,
         })
     }
@@ -164,17 +191,20 @@ impl Listeners {
             let address = listener.local_addr();
             address.map_or_else(|error| error.to_string(), |address| format!("http://{address}"))
         };
+        let api = || app.api.clone();
         if !role.has_api() {
             tracing::info!("worker; health and figures on {}", told(&self.operators));
-            app.serve(self.operators, api::router(app.api.clone()));
+            app.serve(self.operators, api::worker_router(api()));
             return;
         }
         app.beat();
         tracing::info!("API on {}", told(&self.operators));
-        if let Some(rooms) = self.rooms {
-            tracing::info!("rooms' routes on {}", told(&rooms));
-            app.serve(rooms, api::router(app.api.clone()));
-        }
-        app.serve(self.operators, api::router(app.api.clone()));
+        let Some(rooms) = self.rooms else {
+            app.serve(self.operators, api::router(api()));
+            return;
+        };
+        tracing::info!("rooms' routes on {}", told(&rooms));
+        app.serve(rooms, api::rooms_router(api()));
+        app.serve(self.operators, api::operators_router(api()));
     }
 }

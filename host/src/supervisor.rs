@@ -28,12 +28,13 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::Catalog;
 use crate::control::{Clock, Command, Control, Deps, Desired, Scale};
 use crate::known::{self, Known};
+use crate::metrics::{Dependency, Metrics};
 use crate::store::operations::{Input, Operation};
 use crate::store::{self, Store};
 use crate::tasks::{Kind, Tasks};
 use definitions::Copies;
 use loading::{Loaded, Loading};
-use roster::Roster;
+use roster::{Roster, roster};
 
 pub use definitions::{Definitions, Follower};
 pub use journal::{Item, Journal};
@@ -64,6 +65,8 @@ pub struct Supervisor {
     pub changed: Arc<Notify>,
     /// Where records go.
     pub journal: mpsc::Sender<Item>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What the supervisor remembers between two looks.
@@ -92,12 +95,15 @@ struct Running {
 }
 
 impl Supervisor {
-    /// Keeps loops running until `stop`, and tells the other workers then; the loops stop by the same token.
+    /// Keeps loops running until `stop`; the loops stop by the same token.
     pub async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
         let (registry, known) = (Arc::clone(&self.deps.registry), Arc::clone(&self.known));
+        let (holder, lease) = (self.deps.holder.clone(), self.deps.settings.lease);
+        let (roster, calls) = roster(Arc::clone(&registry), holder, lease);
+        self.tasks.spawn(Kind::Roster, calls.run(stop.clone()));
         let mut keeper = Keeper {
-            definitions: Definitions::new(self.store.clone(), Arc::clone(&registry), known),
-            roster: Roster::new(registry, self.deps.holder.clone(), self.deps.settings.lease),
+            definitions: Definitions::new(self.store.clone(), registry, known),
+            roster,
             copies: Copies::default(),
             supervisor: self,
             running: BTreeMap::new(),
@@ -110,14 +116,8 @@ impl Supervisor {
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => {
-                    keeper.roster.leave().await;
-                    return Ok(());
-                }
-                () = keeper.roster.changed() => {
-                    let placed = keeper.place().await;
-                    keeper.note(placed);
-                }
+                () = stop.cancelled() => return Ok(()),
+                () = keeper.roster.changed() => keeper.place().await,
                 loaded = keeper.loading.next() => keeper.settle(loaded),
                 () = keeper.supervisor.changed.notified() => keeper.look().await,
                 _ = polls.tick() => keeper.look().await,
@@ -146,6 +146,7 @@ impl Supervisor {
             known: Arc::clone(&self.known),
             changed: Arc::clone(&self.changed),
             journal: self.journal.clone(),
+            metrics: Arc::clone(&self.metrics),
         };
         self.tasks
             .spawn(Kind::Loop(name.to_string()), runner.run(stop.clone()));
@@ -217,43 +218,53 @@ impl Supervisor {
 }
 
 impl Keeper {
+    /// Fails nowhere: a scheduler that can't be kept for a reason of its own is told of, and the others go on.
     async fn look(&mut self) {
-        let looked = self.try_look().await;
-        self.note(looked);
-    }
-
-    fn note(&mut self, answer: Result<(), store::Error>) {
-        match answer {
-            Ok(()) => self.is_away = false,
-            // Loops go on with what they have; the same outage is told once.
-            Err(error) => {
-                if !std::mem::replace(&mut self.is_away, true) {
-                    tracing::warn!(
-                        "the store does not answer, schedulers go on as they are: {}",
-                        chain(&error)
-                    );
+        let read = self.definitions.read().await;
+        let metrics = &self.supervisor.metrics;
+        metrics.answered(Dependency::Store, read.is_ok());
+        match read {
+            Ok(unreadable) => {
+                self.is_away = false;
+                for unreadable in unreadable {
+                    self.tell(unreadable.scheduler(), unreadable.to_string());
                 }
             }
+            Err(error) => self.miss(&error),
         }
-    }
-
-    /// Fails when the store does; a scheduler that can't be kept for a reason of its own is told of, and the others
-    /// go on.
-    async fn try_look(&mut self) -> Result<(), store::Error> {
-        let read = self.definitions.read().await;
-        if let Ok(unreadable) = &read {
-            for unreadable in unreadable {
-                self.tell(unreadable.scheduler(), unreadable.to_string());
-            }
+        if !self.is_away
+            && let Err(error) = self.look_for_drained().await
+        {
+            self.miss(&error);
         }
         // From what is known, if need be: who works may have changed.
-        let placed = self.place().await;
-        read.map(drop).and(placed)
+        self.place().await;
     }
 
-    /// Has a loop running for each scheduler that is this worker's to keep, and for no other. Fails when the store does
-    /// not say what was asked for by hand; loops run all the same.
-    async fn place(&mut self) -> Result<(), store::Error> {
+    /// Tells loops which nodes people drain.
+    async fn look_for_drained(&mut self) -> Result<(), store::Error> {
+        let deps = &self.supervisor.deps;
+        if deps.drained.set(self.supervisor.store.drained_nodes().await?) {
+            // Their rooms are to get no further match from now on.
+            for name in self.running.keys() {
+                deps.registry.nudge(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes down that the store does not answer. Loops go on with what they have; the same outage is told once.
+    fn miss(&mut self, error: &store::Error) {
+        if !std::mem::replace(&mut self.is_away, true) {
+            tracing::warn!(
+                "the store does not answer, schedulers go on as they are: {}",
+                chain(error)
+            );
+        }
+    }
+
+    /// Has a loop running for each scheduler that is this worker's to keep, and for no other.
+    async fn place(&mut self) {
         let known = Arc::clone(&self.supervisor.known);
         let all: BTreeSet<SchedulerName> = known.names().into_iter().collect();
         self.told.retain(|name, _| all.contains(name));
@@ -268,9 +279,16 @@ impl Keeper {
         });
         self.copies.retain(|name| ours.contains(name));
         // For all at once: a question for each would be most of what a worker at rest asks.
-        let (mut open, away) = match self.supervisor.store.all_open_operations().await {
-            Ok(open) => (Some(open), Ok(())),
-            Err(error) => (None, Err(error)),
+        let mut open = match self.is_away {
+            // What was asked for is still there when it answers.
+            true => None,
+            false => match self.supervisor.store.all_open_operations().await {
+                Ok(open) => Some(open),
+                Err(error) => {
+                    self.miss(&error);
+                    None
+                }
+            },
         };
         for entry in ours.into_iter().filter_map(|name| known.get(name)) {
             let name = entry.stored.name.clone();
@@ -282,12 +300,10 @@ impl Keeper {
                 .map(|open| open.remove(&name).unwrap_or_else(|| Ok(Vec::new())));
             match self.keep(entry, open.transpose()).await {
                 Ok(()) => {}
-                // Told once for all of them.
-                Err(error) if error.is_outage() => {}
+                Err(error) if error.is_outage() => self.miss(&error),
                 Err(error) => self.tell(&name, chain(&error)),
             }
         }
-        away
     }
 
     /// `open` is what was asked for by hand, if the store says it.
@@ -313,6 +329,8 @@ impl Keeper {
             self.loading.begin(with, tasks, entry);
         }
         match open? {
+            // One scheduler after the other would wait for it.
+            Some(_) if self.is_away => Ok(()),
             Some(open) => supervisor.hand_over(&name, this, open).await,
             None => Ok(()),
         }

@@ -25,6 +25,8 @@ pub enum Kind {
     Heartbeat,
     /// Keeps one loop a scheduler.
     Supervisor,
+    /// Says that this worker is there, and hears who else is.
+    Roster,
     /// Hears of changes in the store that others made.
     Listener,
     /// Keeps what an API knows fresh.
@@ -37,6 +39,8 @@ pub enum Kind {
     Loading(String),
     /// Writes decisions and samples to the store.
     Journal,
+    /// Sends traces to a collector.
+    Traces,
     /// Simulates demand in `maestro dev`.
     Matchmaker,
     /// Applies scheduler files.
@@ -54,12 +58,14 @@ impl fmt::Display for Kind {
             Self::Connection => f.write_str("connection"),
             Self::Heartbeat => f.write_str("heartbeat"),
             Self::Supervisor => f.write_str("supervisor"),
+            Self::Roster => f.write_str("roster"),
             Self::Listener => f.write_str("listener"),
             Self::Follower => f.write_str("follower"),
             Self::Watches => f.write_str("watches"),
             Self::Loop(scheduler) => write!(f, "loop of {scheduler}"),
             Self::Loading(scheduler) => write!(f, "policies of {scheduler}"),
             Self::Journal => f.write_str("journal"),
+            Self::Traces => f.write_str("traces"),
             Self::Matchmaker => f.write_str("matchmaker"),
             Self::Files => f.write_str("files"),
             Self::Hint => f.write_str("hint"),
@@ -83,6 +89,7 @@ impl Kind {
             Self::Api
             | Self::Heartbeat
             | Self::Supervisor
+            | Self::Roster
             | Self::Journal
             | Self::Listener
             | Self::Follower
@@ -90,6 +97,7 @@ impl Kind {
             Self::Connection
             | Self::Loop(_)
             | Self::Loading(_)
+            | Self::Traces
             | Self::Matchmaker
             | Self::Files
             | Self::Hint

@@ -131,6 +131,7 @@ async fn the_guard_ends_all_that_rooms_started() {
         room: room.clone(),
         version: Version::FIRST,
         token: "secret".to_owned(),
+        avoid: Vec::new(),
     };
     local.create(&scheduler, &order).await.unwrap();
     let helper: u32 = eventually_told(&local, &name, &room).await;

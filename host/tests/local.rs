@@ -77,6 +77,7 @@ async fn create(local: &Local, scheduler: &Scheduler, suffix: u32) -> Result<Roo
         room: room.clone(),
         version: Version::FIRST,
         token: "secret".to_owned(),
+        avoid: Vec::new(),
     };
     local.create(scheduler, &order).await?;
     Ok(room)

@@ -99,6 +99,7 @@ impl Stage {
             room: room.clone(),
             version: Version::FIRST,
             token: "secret".to_owned(),
+            avoid: Vec::new(),
         };
         local.create(&scheduler, &order).await.unwrap();
         let stage = Self {

@@ -8,6 +8,7 @@
 mod m0001_tables;
 mod m0002_events;
 mod m0003_pause_and_ends;
+mod m0004_drained_nodes;
 mod schema;
 
 use async_trait::async_trait;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_tables::Migration),
             Box::new(m0002_events::Migration),
             Box::new(m0003_pause_and_ends::Migration),
+            Box::new(m0004_drained_nodes::Migration),
         ]
     }
 }

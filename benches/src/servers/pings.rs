@@ -11,8 +11,7 @@ use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Bytes;
 use maestro::api::{Heads, serve};
-use maestro::registry::Registry;
-use maestro::registry::redis::{Config, Redis};
+use maestro::registry::{Redis, RedisConfig, Registry};
 use maestro::tasks::{Kind, Tasks};
 use maestro_core::names::{RoomId, SchedulerName, Version};
 use maestro_core::time::Span;
@@ -109,9 +108,9 @@ pub(super) fn serve_nothing() -> Result<()> {
 
 /// Makes the rooms known, as a worker would.
 async fn reserve(site: &Site, name: &SchedulerName) -> Result<()> {
-    let config = Config {
+    let config = RedisConfig {
         prefix: site.name.clone(),
-        ..Config::new(vec![site.redis.clone()])
+        ..RedisConfig::new(vec![site.redis.clone()])
     };
     let registry = Redis::connect(config).await?;
     let fence = registry.acquire(name, "bench", Span::from_secs(3_600)).await?;

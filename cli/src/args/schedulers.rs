@@ -60,7 +60,7 @@ pub(crate) enum Goal {
 }
 
 /// Reads `90`, `90s` or `1m 30s`.
-fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
+pub(super) fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
     match text.parse() {
         Ok(seconds) => Ok(Duration::from_secs(seconds)),
         Err(_) => humantime::parse_duration(text),

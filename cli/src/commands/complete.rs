@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Arg, Command, CommandFactory};
 use clap_complete::Shell;
-use maestro_wire::http::{Policies, SchedulerNames};
+use maestro_wire::http::{NodesBody, Policies, SchedulerNames};
 
 use super::rooms;
 use crate::args::{Cli, STATUSES};
@@ -95,6 +95,7 @@ struct Typed<'a> {
     open: Option<String>,
     url: Option<&'a str>,
     context: Option<&'a str>,
+    token: Option<&'a str>,
 }
 
 impl<'a> Typed<'a> {
@@ -109,6 +110,7 @@ impl<'a> Typed<'a> {
                 match option.as_str() {
                     "url" => typed.url = Some(word),
                     "context" => typed.context = Some(word),
+                    "token" => typed.token = Some(word),
                     _ => {}
                 }
             } else if word.starts_with('-') {
@@ -138,8 +140,9 @@ fn takes_value(arg: &&Arg) -> bool {
 
 fn found(typed: &Typed<'_>) -> Result<Vec<String>> {
     let client = || -> Result<Client> {
-        let url = context::url(typed.url, typed.context)?;
-        Ok(Client::with_timeout(&url, PATIENCE)?)
+        let token = typed.token.and_then(|token| token.parse().ok());
+        let place = context::place(typed.url, typed.context, token.as_ref())?;
+        Ok(Client::with_timeout(&place, PATIENCE)?)
     };
     if typed.open.as_deref() == Some("context") {
         return contexts();
@@ -167,6 +170,7 @@ fn found(typed: &Typed<'_>) -> Result<Vec<String>> {
         ["room" | "logs"] => every_room(&client()?),
         ["room" | "logs", scheduler] => rooms_of(&client()?, scheduler),
         ["policy", "get"] => policies(&client()?),
+        ["drain-node"] => nodes(&client()?),
         ["context", "use" | "remove"] => contexts(),
         _ => Ok(Vec::new()),
     }
@@ -193,6 +197,11 @@ fn rooms_of(client: &Client, scheduler: &str) -> Result<Vec<String>> {
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+fn nodes(client: &Client) -> Result<Vec<String>> {
+    let all = client.get::<NodesBody>("/nodes")?.nodes;
+    Ok(all.into_iter().map(|node| node.name).collect())
 }
 
 fn policies(client: &Client) -> Result<Vec<String>> {

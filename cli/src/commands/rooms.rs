@@ -125,7 +125,10 @@ fn lines(room: &RoomBody) -> Vec<String> {
     }
     let occupied = room.occupied_since.iter();
     lines.extend(occupied.map(|at| format!("occupied    for {}", output::age(at))));
-    lines.extend(room.node.iter().map(|node| format!("node        {node}")));
+    lines.extend(room.node.iter().map(|node| match &room.node_leaving {
+        Some(why) => format!("node        {node}, which {why}"),
+        None => format!("node        {node}"),
+    }));
     if !room.host.is_empty() {
         lines.push(format!("address     {}", address(room)));
     }

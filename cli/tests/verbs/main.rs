@@ -19,6 +19,7 @@ mod mistakes;
 mod pictures;
 mod safe;
 mod terminals;
+mod tokens;
 
 use std::process::{Command, Stdio};
 
@@ -391,4 +392,43 @@ fn a_reader_that_goes_away_is_no_error() {
         drop((child.stdout.take(), child.stderr.take()));
         assert_eq!(child.wait().unwrap().code(), Some(code), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_node_is_drained_shown_and_taken_back() {
+    let dev = Dev::start(&[("arena.yaml", ARENA)]);
+    eventually("two ready rooms", PATIENCE, || {
+        let rooms = dev.json(&["rooms", "arena", "ready"]);
+        (rooms.as_array()?.len() == 2).then_some(())
+    });
+    assert_eq!(
+        dev.ok(&["nodes"]),
+        "NODE   STANDING  ROOMS    MATCHES  SCHEDULERS\nlocal  open      2 ready  0        arena\n"
+    );
+    let drained = dev.ok(&["drain-node", "local"]);
+    let words = "local: 0 matches left in 2 rooms; see how it empties: maestro-cli nodes\n";
+    assert_eq!(drained, words);
+    let node = &dev.json(&["nodes"])[0];
+    assert_eq!(
+        (&node["standing"], &node["why"]),
+        (&"leaving".into(), &"is being drained".into())
+    );
+    let room = dev.json(&["rooms", "arena"])[0]["roomId"].clone();
+    eventually("the room knows", PATIENCE, || {
+        let told = dev.ok(&["room", room.as_str()?]);
+        told.contains("local, which is being drained").then_some(())
+    });
+    // There is no other machine: its rooms stay, and whoever waits is told so.
+    let late = dev.run(&["drain-node", "local", "--wait", "--timeout", "1s"]);
+    assert_eq!(late.code, 1);
+    let left = "local: 0 matches left in 2 rooms\n";
+    assert!(late.err.starts_with(left), "{}", late.err);
+    assert!(late.err.contains("local is not empty in time"), "{}", late.err);
+    let undone = dev.ok(&["drain-node", "local", "--undo"]);
+    assert_eq!(undone, "local: rooms may come to it again\n");
+    let nobody = dev.run(&["drain-node", "local", "--undo"]);
+    assert_eq!(nobody.code, 3, "{}", nobody.err);
+    let elsewhere = dev.run(&["drain-node", "node-7", "--wait"]);
+    assert_eq!(elsewhere.out, "node-7: no room is left on it\n");
+    assert_eq!(dev.run(&["drain-node", "Node 7"]).code, 1);
 }

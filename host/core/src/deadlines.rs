@@ -293,6 +293,8 @@ impl<'a> Watch<'a> {
                     alive += 1;
                     continue;
                 }
+                // It never ran, though it was adopted: nothing lies between it and us that could have fallen silent.
+                Stage::Running | Stage::Draining if matches!(room.phase, Phase::Pending { .. }) => continue,
                 Stage::Running | Stage::Draining => alive += 1,
             }
             if self.health(room) == Health::Silent {

@@ -14,7 +14,7 @@ use crate::scheduler::Mode;
 use crate::votes::{Ballot, Outcome, Vote};
 
 pub use rooms::room;
-pub use waits::{Outlook, waits};
+pub use waits::{Leaving, Outlook, waits};
 
 /// A decision, told.
 #[derive(Clone, Debug, PartialEq, Eq)]

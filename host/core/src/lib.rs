@@ -17,4 +17,5 @@ pub mod victim;
 pub mod rollout;
 pub mod placement;
 pub mod plan;
+pub mod ports;
 pub mod explain;

@@ -45,6 +45,8 @@ pub struct Room {
     pub occupied_since: Option<Timestamp>,
     /// The node it runs on.
     pub node: Option<String>,
+    /// Why its node is being left, as in "is cordoned"; `None` while it is not.
+    pub leaving: Option<String>,
     /// Where it can be reached.
     pub addresses: Vec<Address>,
     /// Its open ports, complete or empty.
@@ -132,6 +134,8 @@ pub struct Seen {
     pub phase: Phase,
     /// Its node.
     pub node: Option<String>,
+    /// Why its node is being left, as in "is cordoned"; `None` while it is not.
+    pub leaving: Option<String>,
     /// Its addresses; complete, or empty.
     pub addresses: Vec<Address>,
     /// Its open ports; complete, or empty.
@@ -278,6 +282,7 @@ impl Room {
             allocation_expired: false,
             occupied_since: None,
             node: None,
+            leaving: None,
             addresses: Vec::new(),
             ports: Vec::new(),
             capacity: 1,
@@ -397,14 +402,24 @@ impl Room {
         !self.addresses.is_empty() && !self.ports.is_empty()
     }
 
-    /// The registry's index `allocatable`: report ready, running, intent keep, address complete.
+    /// The registry's index `allocatable`: report ready, running, intent keep, address complete, on a node that stays.
     pub fn is_allocatable(&self) -> bool {
         use crate::report::Reported;
         self.reports.status() == Some(Reported::Ready)
             && !self.allocation_expired
             && matches!(self.phase, Phase::Running { .. })
             && self.intent == Intent::Keep
+            && self.leaving.is_none()
             && self.has_complete_address()
+    }
+
+    /// Why its node is being left, as the end of a sentence: "its node node-3 is cordoned".
+    pub fn leaving_node(&self) -> Option<String> {
+        let why = self.leaving.as_ref()?;
+        Some(match &self.node {
+            Some(node) => format!("its node {node} {why}"),
+            None => format!("its node {why}"),
+        })
     }
 
     /// The status that the older routes show.

@@ -17,8 +17,9 @@ enum Rank {
     Ready,
 }
 
-/// The rooms that may be given up, the first one first: failed, starting, silent, ready; among equals the one on
-/// the node with the fewest rooms, so that nodes become empty; then by name.
+/// The rooms that may be given up, the first one first: those on nodes that are being left before all others; failed,
+/// starting, silent, ready; among equals the one on the node with the fewest rooms, so that nodes become empty; then by
+/// name.
 pub fn order<'r>(rooms: impl IntoIterator<Item = &'r Room>, watch: &Watch) -> Vec<&'r Room> {
     let rooms: Vec<&Room> = rooms.into_iter().collect();
     let mut on_node: BTreeMap<&str, u32> = BTreeMap::new();
@@ -27,7 +28,7 @@ pub fn order<'r>(rooms: impl IntoIterator<Item = &'r Room>, watch: &Watch) -> Ve
             *on_node.entry(node).or_default() += 1;
         }
     }
-    let mut victims: Vec<(Rank, u32, &Room)> = rooms
+    let mut victims: Vec<((bool, Rank, u32), &Room)> = rooms
         .into_iter()
         .filter_map(|room| {
             let crowd = room
@@ -35,11 +36,11 @@ pub fn order<'r>(rooms: impl IntoIterator<Item = &'r Room>, watch: &Watch) -> Ve
                 .as_deref()
                 .and_then(|node| on_node.get(node).copied())
                 .unwrap_or(0);
-            Some((rank(room, watch)?, crowd, room))
+            Some(((room.leaving.is_none(), rank(room, watch)?, crowd), room))
         })
         .collect();
-    victims.sort_by(|a, b| (a.0, a.1, &a.2.node, &a.2.id).cmp(&(b.0, b.1, &b.2.node, &b.2.id)));
-    victims.into_iter().map(|(_, _, room)| room).collect()
+    victims.sort_by(|a, b| (a.0, &a.1.node, &a.1.id).cmp(&(b.0, &b.1.node, &b.1.id)));
+    victims.into_iter().map(|(_, room)| room).collect()
 }
 
 /// `None` for a room that may not be given up: protected, asked to go already, or silent together with too many.

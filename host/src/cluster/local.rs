@@ -37,7 +37,7 @@ use self::entry::{Entry, Life};
 pub use self::failure::Failure;
 use self::failure::Failures;
 use self::guard::Guard;
-use super::{Cluster, Error, Object, Order, Usage};
+use super::{Cluster, Error, Nodes, Object, Order, Standing, Usage};
 
 /// Where rooms' ports are taken from unless somebody says otherwise: below the range that Linux gives to outgoing
 /// connections (32768 and up), so that nothing takes them by chance.
@@ -227,6 +227,12 @@ impl Cluster for Local {
     }
 
     async fn create(&self, scheduler: &Scheduler, order: &Order) -> Result<(), Error> {
+        if order.avoid.iter().any(|node| node == NODE) {
+            return Err(Error::Exhausted {
+                what: "this machine is being drained, and there is no other".to_owned(),
+                remedy: format!("take that back with `maestro-cli drain-node {NODE} --undo`"),
+            });
+        }
         let (scheduler, order) = (Box::new(scheduler.clone()), order.clone());
         self.keep(|reply| keeper::Task::Create {
             scheduler,
@@ -297,6 +303,11 @@ impl Cluster for Local {
 
     fn nudges(&self, scheduler: &SchedulerName) -> Arc<Notify> {
         self.shared.nudges(scheduler)
+    }
+
+    fn nodes(&self) -> Arc<Nodes> {
+        let only = (NODE.to_owned(), Standing::Open);
+        Arc::new(Nodes::from_iter([only]))
     }
 }
 

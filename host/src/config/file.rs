@@ -37,7 +37,7 @@ pub fn with_file(command: Command, path: &Path) -> Result<(Command, Vec<String>)
     let (mut command, mut keys, mut problems) = (command, Vec::new(), Vec::new());
     for setting in settings {
         let Some(id) = id(&command, &setting.key) else {
-            let known = options(&command).map(|(name, _)| name).collect::<Vec<_>>();
+            let known: Vec<String> = options(&command).map(|(name, _)| name).collect();
             let problem = setting.problem(format!("there is no setting {}", quoted(&setting.key)));
             problems.push(match nearest(&setting.key, known.iter().map(String::as_str)) {
                 Some(near) => problem.hint(format!("did you mean `{near}`?")),
@@ -103,12 +103,14 @@ fn options(command: &Command) -> impl Iterator<Item = (String, &clap::Arg)> {
     own.filter_map(|arg| Some((arg.get_long()?.to_owned(), arg)))
 }
 
+/// Those that a file may have: one that names another file would begin a chain that nobody follows.
+fn keys_of(command: &Command) -> impl Iterator<Item = (String, &clap::Arg)> {
+    options(command).filter(|(name, _)| name != "config")
+}
+
 fn id(command: &Command, key: &str) -> Option<String> {
-    // A file that names another one would begin a chain that nobody follows.
-    let mut known = options(command).filter(|(name, _)| name != "config");
-    known
-        .find(|(name, _)| name == key)
-        .map(|(_, arg)| arg.get_id().to_string())
+    let known = keys_of(command).find(|(name, _)| name == key);
+    known.map(|(_, arg)| arg.get_id().to_string())
 }
 
 /// Whether an option takes these values.

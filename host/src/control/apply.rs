@@ -200,6 +200,7 @@ impl Hands<'_> {
         let order = Order {
             version: room.version,
             token: (self.deps.token)(&self.desired.scheduler.name, &id),
+            avoid: self.view.avoided(),
             room: id,
         };
         if let Err(error) = self.deps.cluster.create(&self.desired.scheduler, &order).await {

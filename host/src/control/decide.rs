@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use maestro_core::deadlines::{Clocks, Watch};
 use maestro_core::decision::{Actor, Counts, Decision};
+use maestro_core::explain::Leaving;
 use maestro_core::names::RoomId;
 use maestro_core::plan::{self, Action, Budget, Deletion, Footing, Plan};
 use maestro_core::rollout::Share;
@@ -139,6 +140,10 @@ impl Control {
             recovering: self.is_in_the_dark(),
             now,
             creation: self.creation.outlook(now),
+            leaving: match self.survey.as_ref().is_some_and(|survey| survey.is_plain) {
+                true => Vec::new(),
+                false => Leaving::of(self.mirror.rooms.values()),
+            },
         }
     }
 

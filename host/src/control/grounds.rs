@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use maestro_core::decision::{Actor, Clamp, Counts, Decision, Rule};
-use maestro_core::explain::{self, Outlook};
+use maestro_core::explain::{self, Leaving, Outlook};
 use maestro_core::guard::{self, Bounds, Ruling};
 use maestro_core::time::Timestamp;
 use maestro_core::votes::Ballot;
@@ -25,6 +25,8 @@ pub(super) struct Grounds {
     pub(super) now: Timestamp,
     /// Until when creation is or was held, and why.
     pub(super) creation: Option<(Timestamp, String)>,
+    /// Nodes with rooms that are being left.
+    pub(super) leaving: Vec<Leaving>,
 }
 
 impl Grounds {
@@ -77,6 +79,7 @@ impl Grounds {
         let outlook = Outlook {
             mass_silence: self.mass_silence,
             creation_held: self.creation.clone(),
+            leaving: self.leaving.clone(),
         };
         let waits = explain::waits(&self.input(&ballots, state), &ruling, &outlook);
         Decision {

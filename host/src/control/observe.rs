@@ -15,6 +15,7 @@ use maestro_core::time::{Span, Timestamp};
 use super::Error;
 use super::backoff::stillborn;
 use super::mirror::Mirror;
+use super::places::Places;
 use crate::cluster::{Cluster, Object};
 use crate::registry::{Fence, Registry};
 
@@ -34,6 +35,8 @@ pub(super) struct View {
     /// The registry's time before the last list was begun; `None` before the first since take-over or loss.
     pub(super) begun: Option<Timestamp>,
     every: Span,
+    /// What was known of nodes at the last list.
+    places: Places,
     nudged: bool,
     listed_at: Option<Timestamp>,
 }
@@ -83,6 +86,7 @@ impl View {
             plain: BTreeMap::new(),
             begun: None,
             every,
+            places: Places::default(),
             nudged: false,
             listed_at: None,
         }
@@ -91,6 +95,16 @@ impl View {
     /// Asks for a list soon.
     pub(super) fn nudge(&mut self) {
         self.nudged = true;
+    }
+
+    /// Asks for a list soon when nodes have changed since the last one.
+    pub(super) fn note_places(&mut self, places: &Places) {
+        self.nudged |= self.places != *places;
+    }
+
+    /// Nodes that new rooms are to stay away from.
+    pub(super) fn avoided(&self) -> Vec<String> {
+        self.places.avoided()
     }
 
     /// Makes everything wait for a new list: a take-over, or a registry that lost its memory.
@@ -125,13 +139,13 @@ impl View {
         ports: (&dyn Registry, &dyn Cluster),
         fence: &Fence,
         mirror: &Mirror,
-        now: Timestamp,
+        (places, now): (Places, Timestamp),
     ) -> Result<Looked, Error> {
         let (registry, cluster) = ports;
         let begun = mirror.now;
         let objects = cluster.list(&fence.scheduler).await;
         let objects = objects.map_err(Error::cluster("list the rooms"))?;
-        let findings = compare(&fence.scheduler, &objects, mirror, begun);
+        let findings = compare(&fence.scheduler, &objects, mirror, (&places, begun));
         let objects: BTreeMap<_, _> = objects.into_iter().map(|o| (o.room.clone(), o)).collect();
         let looked = Looked {
             has_moved: objects != self.objects,
@@ -147,6 +161,7 @@ impl View {
                 .collect();
             self.objects = objects;
         }
+        self.places = places;
         self.begun = Some(begun);
         self.listed_at = Some(now);
         self.nudged = false;
@@ -180,7 +195,12 @@ async fn record(registry: &dyn Registry, fence: &Fence, findings: Findings) -> R
 }
 
 /// What a list begun at `begun` means.
-fn compare(scheduler: &SchedulerName, objects: &[Object], mirror: &Mirror, begun: Timestamp) -> Findings {
+fn compare(
+    scheduler: &SchedulerName,
+    objects: &[Object],
+    mirror: &Mirror,
+    (places, begun): (&Places, Timestamp),
+) -> Findings {
     let mut findings = Findings::default();
     let mut missing: BTreeMap<&RoomId, &Room> = mirror.rooms.iter().collect();
     for object in objects.iter().filter(|o| o.room.belongs_to(scheduler)) {
@@ -198,6 +218,10 @@ fn compare(scheduler: &SchedulerName, objects: &[Object], mirror: &Mirror, begun
         let seen = Seen {
             phase: object.phase.clone(),
             node: object.node.clone(),
+            leaving: places.leaving(
+                object.node.as_deref(),
+                known.and_then(|room| room.leaving.as_deref()),
+            ),
             addresses: object.addresses.clone(),
             ports: object.ports.clone(),
         };
@@ -212,6 +236,7 @@ fn compare(scheduler: &SchedulerName, objects: &[Object], mirror: &Mirror, begun
         let seen = Seen {
             phase: Phase::Absent { at: begun },
             node: None,
+            leaving: None,
             addresses: Vec::new(),
             ports: Vec::new(),
         };
@@ -232,6 +257,7 @@ fn is_news(room: &Room, seen: &Seen) -> bool {
     }
     room.phase != seen.phase
         || room.node != seen.node
+        || room.leaving != seen.leaving
         || room.addresses != seen.addresses
         || room.ports != seen.ports
 }
@@ -330,7 +356,12 @@ mod tests {
             (created, 11, 1),
             (tried, 99, 0),
         ] {
-            let findings = compare(&scheduler(), &[], &mirror(creation, running()), at(begun));
+            let findings = compare(
+                &scheduler(),
+                &[],
+                &mirror(creation, running()),
+                (&Places::default(), at(begun)),
+            );
             assert_eq!(
                 findings.seen.len(),
                 expected,
@@ -343,10 +374,18 @@ mod tests {
     fn what_is_known_already_is_not_written_again() {
         let created = Creation::Confirmed { at: at(1) };
         let known = mirror(created, running());
-        let same = compare(&scheduler(), &[object(1, running())], &known, at(5));
+        let same = compare(
+            &scheduler(),
+            &[object(1, running())],
+            &known,
+            (&Places::default(), at(5)),
+        );
         assert_eq!(same, Findings::default());
         let gone = mirror(created, Phase::Absent { at: at(2) });
-        assert_eq!(compare(&scheduler(), &[], &gone, at(5)), Findings::default());
+        assert_eq!(
+            compare(&scheduler(), &[], &gone, (&Places::default(), at(5))),
+            Findings::default()
+        );
     }
 
     #[test]
@@ -359,7 +398,7 @@ mod tests {
             &scheduler(),
             &[object(7, running()), other],
             &Mirror::new(),
-            at(5),
+            (&Places::default(), at(5)),
         );
         assert_eq!(findings.unknown, [(RoomId::new(&scheduler(), 7), Version::FIRST)]);
         assert_eq!(findings.seen.len(), 1, "with what the cluster shows of it");
@@ -374,10 +413,20 @@ mod tests {
         };
         let created = Creation::Confirmed { at: at(1) };
         let objects = [object(1, exited.clone())];
-        let findings = compare(&scheduler(), &objects, &mirror(created, running()), at(5));
+        let findings = compare(
+            &scheduler(),
+            &objects,
+            &mirror(created, running()),
+            (&Places::default(), at(5)),
+        );
         let expected = ["pong-00000001 ended with code 1 before it was ready: no such file"];
         assert_eq!(findings.stillborn, expected);
-        let again = compare(&scheduler(), &objects, &mirror(created, exited), at(6));
+        let again = compare(
+            &scheduler(),
+            &objects,
+            &mirror(created, exited),
+            (&Places::default(), at(6)),
+        );
         assert_eq!(again, Findings::default());
     }
 
@@ -392,9 +441,19 @@ mod tests {
             )
         };
         let objects = [pending("ImagePullBackOff")];
-        let findings = compare(&scheduler(), &objects, &Mirror::new(), at(5));
+        let findings = compare(
+            &scheduler(),
+            &objects,
+            &Mirror::new(),
+            (&Places::default(), at(5)),
+        );
         assert_eq!(findings.stuck, ["pong-00000001 can't start: ImagePullBackOff"]);
-        let findings = compare(&scheduler(), &[pending("Unschedulable")], &Mirror::new(), at(5));
+        let findings = compare(
+            &scheduler(),
+            &[pending("Unschedulable")],
+            &Mirror::new(),
+            (&Places::default(), at(5)),
+        );
         assert_eq!(findings.stuck, [] as [&str; 0], "that may pass");
     }
 }

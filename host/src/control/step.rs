@@ -13,8 +13,9 @@ use maestro_core::time::{Span, Timestamp};
 use maestro_core::window::{Sample, Sampling};
 
 use super::lease::Kept;
+use super::places::Places;
 use super::survey::Survey;
-use super::{Control, Error, StepReport, Told, apply, judge, measure, wake};
+use super::{Control, Error, Stand, StepReport, Told, apply, judge, measure, wake};
 use crate::registry::{Fence, State};
 
 /// Before the next step after one that changed something: its effects are to be seen soon.
@@ -58,6 +59,7 @@ impl Control {
 
     fn report(&mut self, now: Timestamp, next_at: Timestamp) -> StepReport {
         self.told.ends.append(&mut self.mirror.ends);
+        let stand = self.stand();
         let told = std::mem::take(&mut self.told);
         let Told {
             records,
@@ -76,10 +78,23 @@ impl Control {
             outcomes,
             ends,
             trouble: self.creation.trouble(self.mirror.now),
+            stand,
+            heard: self.mirror.heard.take(),
             next_at,
             removed,
             errors,
         }
+    }
+
+    /// What the last survey said and what is wanted now; nothing is looked at for it.
+    fn stand(&self) -> Option<Stand> {
+        let (survey, state) = (self.survey.as_ref()?, self.state.as_ref()?);
+        Some(Stand {
+            counts: survey.counts,
+            wanted: state.wanted,
+            recovering: self.recovery.is_on(),
+            mass_silence: survey.mass_silence,
+        })
     }
 
     /// Answers whether anything was done that the next step should look at soon.
@@ -131,7 +146,7 @@ impl Control {
                     .mirror
                     .rooms
                     .values()
-                    .all(|room| room.version.major == desired.version.major),
+                    .all(|room| room.version.major == desired.version.major && room.leaving.is_none()),
             idle_on: None,
         });
         (counts, mass_silence)
@@ -187,11 +202,17 @@ impl Control {
     }
 
     async fn look(&mut self, fence: &Fence, now: Timestamp) -> Result<(), Error> {
+        let places = Places {
+            nodes: self.deps.cluster.nodes(),
+            drained: self.deps.drained.get(),
+        };
+        self.view.note_places(&places);
         if now < self.view.next_at() || !self.may_call_cluster() {
             return Ok(());
         }
         let ports = (&*self.deps.registry, &*self.deps.cluster);
-        match self.view.look(ports, fence, &self.mirror, now).await {
+        let with = (places, now);
+        match self.view.look(ports, fence, &self.mirror, with).await {
             Ok(looked) => {
                 let holds = self.desired.scheduler.hold_creation_on_error;
                 let stuck = looked.stuck.into_iter().filter(|_| holds);

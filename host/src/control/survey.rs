@@ -19,8 +19,8 @@ pub(super) struct Survey {
     /// The first deadline of any room that was ahead, by the registry's clock. Signs of life only move deadlines
     /// away, so that none comes sooner.
     pub(super) deadline: Option<Timestamp>,
-    /// Whether each room can be judged by itself: none is silent together with others, of another version, or not yet
-    /// reachable.
+    /// Whether each room can be judged by itself: none is silent together with others, of another version, on a node
+    /// that is being left, or not yet reachable.
     pub(super) is_plain: bool,
     /// On what a plan was made that had nothing to do.
     pub(super) idle_on: Option<Ground>,
@@ -53,7 +53,7 @@ impl Survey {
         let (Some(from), Some(to)) = (available(before, then), available(after, now)) else {
             return false;
         };
-        if !self.is_plain || before.version != after.version {
+        if !self.is_plain || before.version != after.version || after.leaving.is_some() {
             return false;
         }
         for (place, sign) in [(from, -1), (to, 1)] {
@@ -102,6 +102,7 @@ pub(super) fn is_only_fresher(before: &Room, after: &Room, deadlines: &Deadlines
         && before.occupied_since == after.occupied_since
         && before.reports.last.is_some() == after.reports.last.is_some()
         && before.node == after.node
+        && before.leaving == after.leaving
         && before.addresses == after.addresses
         && before.ports == after.ports
 }

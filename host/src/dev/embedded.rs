@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use maestro_core::time::Span;
 
+use crate::api::Operators;
 use crate::app::{App, Parts, STOP, monotonic};
 use crate::cluster::local::{self, Ending, Local, Program};
 use crate::control;
@@ -63,6 +64,9 @@ impl Embedded {
             registry: Arc::new(Memory::new(monotonic())),
             cluster: cluster.clone(),
             key,
+            // Whoever reaches it may do what they want: `dev` listens on loopback, or was told --insecure.
+            operators: Operators::default(),
+            metrics: Arc::default(),
             control: control::Settings {
                 cap: settings.cap,
                 min_period: settings.min_period,

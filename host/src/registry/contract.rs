@@ -216,6 +216,7 @@ fn seen(phase: Phase, is_reachable: bool) -> Seen {
     Seen {
         phase,
         node: Some("node-1".to_owned()),
+        leaving: None,
         addresses: is_reachable.then_some(address).into_iter().collect(),
         ports: is_reachable.then_some(port).into_iter().collect(),
     }

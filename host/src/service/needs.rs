@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Role;
+use crate::api::Operators;
 use crate::cluster::kubernetes::Access;
 use crate::config::settings::{Secret, Settings};
 use crate::store::postgres;
@@ -23,6 +24,8 @@ pub(super) struct Needs {
     pub(super) access: Access,
     /// Where rooms reach the API.
     pub(super) rooms_url: String,
+    /// Who may operate.
+    pub(super) operators: Operators,
 }
 
 /// Where definitions are kept.
@@ -89,6 +92,13 @@ impl Needs {
             }
             read
         });
+        let operators = match Operators::parse(&settings.operator_tokens) {
+            Ok(operators) => operators,
+            Err(error) => {
+                problems.push(format!("--operator-tokens: {error}"));
+                Operators::default()
+            }
+        };
         let access = match &settings.kubeconfig {
             Some(file) => Access::Kubeconfig {
                 file: file.clone(),
@@ -107,6 +117,7 @@ impl Needs {
                 data: settings.data.clone().filter(|_| keeps),
                 access,
                 rooms_url: settings.rooms_url.clone().unwrap_or_default(),
+                operators,
             }),
             false => Err(problems),
         }

@@ -1,7 +1,7 @@
 //! Opens what a role needs: store, registry, cluster.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::cluster::kubernetes::{self, Kubernetes, Watches};
 use crate::config;
 use crate::config::settings::{Secret, Settings};
 use crate::control;
-use crate::folder;
-use crate::registry::redis::{self, ConnectError, Redis};
-use crate::registry::{Memory, Registry};
+use crate::folder::{self, holder::Holder};
+use crate::metrics::Metrics;
+use crate::registry::{ConnectError, Memory, Redis, RedisConfig, Registry, clock};
 use crate::store::{self, Store};
 use crate::supervisor::chain;
 use crate::tasks::blocking;
@@ -38,13 +38,18 @@ pub(super) struct Opened {
     pub(super) parts: Parts,
     /// Watches over the cluster, which somebody has to run.
     pub(super) watches: Watches,
+    /// The data folder's lock, to be kept until the end.
+    pub(super) holder: Option<Holder>,
 }
 
 /// Opens everything; waits for a Redis that is away.
-pub(super) async fn open(settings: &Settings, needs: Needs) -> Result<Opened> {
-    let kept = match needs.data.clone() {
-        Some(folder) => Some(blocking(move || folder::prepare(&folder)).await?),
-        None => None,
+pub(super) async fn open(settings: &Settings, needs: Needs, metrics: Arc<Metrics>) -> Result<Opened> {
+    let (holder, kept) = match needs.data.clone() {
+        Some(folder) => {
+            let (holder, key) = blocking(move || hold(&folder)).await?;
+            (Some(holder), Some(key))
+        }
+        None => (None, None),
     };
     let config = kubernetes::Config {
         access: needs.access.clone(),
@@ -63,6 +68,8 @@ pub(super) async fn open(settings: &Settings, needs: Needs) -> Result<Opened> {
         registry,
         cluster: Arc::new(cluster),
         key: needs.key.or(kept).context("there is no key")?,
+        operators: needs.operators,
+        metrics: Arc::clone(&metrics),
         control: control::Settings {
             cap: settings.max_rooms,
             lease: Span::from_ms(u64::try_from(settings.lease.as_millis()).unwrap_or(u64::MAX)),
@@ -72,7 +79,17 @@ pub(super) async fn open(settings: &Settings, needs: Needs) -> Result<Opened> {
         maestro: std::env::current_exe().context("can't find this program's own file")?,
         policy_cache: settings.policy_cache.clone().unwrap_or_else(config::policy_cache),
     };
-    Ok(Opened { parts, watches })
+    Ok(Opened {
+        parts,
+        watches: watches.metered(metrics),
+        holder,
+    })
+}
+
+/// Takes the folder for this process alone: what is kept in memory beside it is nobody else's.
+fn hold(folder: &Path) -> Result<(Holder, [u8; 32])> {
+    let holder = Holder::take(folder, (clock::system())())?;
+    Ok((holder, folder::prepare(folder)?))
 }
 
 /// A server that is away keeps nobody from starting; one whose tables are older than this release does.
@@ -104,10 +121,10 @@ async fn open_registry(settings: &Settings, need: RegistryNeed) -> Result<Arc<dy
         RegistryNeed::Memory => return Ok(Arc::new(Memory::new(monotonic()))),
         RegistryNeed::Redis(urls) => urls,
     };
-    let config = redis::Config {
+    let config = RedisConfig {
         prefix: settings.redis_prefix.clone(),
         authorities: settings.redis_ca.as_ref().map(authorities).transpose()?,
-        ..redis::Config::new(urls.iter().map(Secret::reveal).map(str::to_owned).collect())
+        ..RedisConfig::new(urls.iter().map(Secret::reveal).map(str::to_owned).collect())
     };
     let mut is_told = false;
     loop {

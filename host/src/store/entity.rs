@@ -179,6 +179,24 @@ pub(super) mod event {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+pub(super) mod drained_node {
+    //! Nodes that people drain.
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "drained_nodes")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub name: String,
+        pub since: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 pub(super) mod dropped {
     //! What is no longer in the journal, or never came to be in it.
     use sea_orm::entity::prelude::*;

@@ -44,7 +44,10 @@ impl Definitions {
     /// copies are taken. Schedulers that can't be read are left out and come back.
     pub async fn read(&mut self) -> Result<Vec<Unreadable>, store::Error> {
         self.known.begin_list();
-        match self.store.schedulers().await {
+        let read = self.store.schedulers().await;
+        self.known
+            .note_store(read.as_ref().is_err_and(store::Error::is_outage));
+        match read {
             Ok(schedulers) => {
                 self.has_read = true;
                 Ok(self.known.replace(&schedulers))

@@ -87,6 +87,7 @@ async fn a_room_that_is_gone_is_shown_as_it_ended_and_only_where_one_room_is_ask
             reason: "no licence".to_owned(),
         },
         node: Some("local".to_owned()),
+        leaving: None,
         addresses: Vec::new(),
         ports: Vec::new(),
     };

@@ -10,5 +10,6 @@
 mod policies;
 mod steps;
 mod ends;
+mod nodes;
 mod world;
 mod yard;

@@ -9,13 +9,13 @@ use maestro_core::names::{RoomId, SchedulerName, Version};
 use maestro_core::report::{Report, Reported};
 use maestro_core::room::{Room, Stage, Use};
 use maestro_core::scheduler::{
-    Autoscaling, Container, Deadlines, ImagePull, Resources, RoomTemplate, Scheduler,
+    Autoscaling, Container, Deadlines, ImagePull, Network, Resources, RoomTemplate, Scheduler, Security,
 };
 use maestro_core::time::{Span, Timestamp};
 use maestro_engine::Evaluator;
 
 use maestro::cluster::Cluster;
-use maestro::control::{Clock, Control, Deps, Desired, Outcome, Record, Settings, StepReport};
+use maestro::control::{Clock, Control, Deps, Desired, Drained, Outcome, Record, Settings, StepReport};
 use maestro::registry::{Call, Memory, Registry, Standing};
 
 use crate::yard::Yard;
@@ -27,6 +27,7 @@ pub(crate) struct World {
     pub(crate) yard: Arc<Yard>,
     pub(crate) control: Control,
     pub(crate) desired: Desired,
+    pub(crate) drained: Drained,
     /// The newest records told, oldest first.
     pub(crate) records: Vec<Record>,
     pub(crate) outcomes: Vec<Outcome>,
@@ -62,6 +63,9 @@ pub(crate) fn desired(min: u32, max: u32) -> Desired {
                 toleration: None,
                 port_range: None,
                 shutdown: Span::from_secs(10),
+                network: Network::default(),
+                security: Security::default(),
+                pod_template: None,
             },
             deadlines: Deadlines::default(),
             autoscaling: Autoscaling {
@@ -97,8 +101,10 @@ impl World {
         let clock = clock(&time);
         let registry = Arc::new(Memory::new(Arc::clone(&clock)));
         let yard = Arc::new(Yard::new(clock));
+        let drained = Drained::default();
         let mut world = Self {
-            control: control(&time, &registry, &yard, "first", &desired),
+            control: control(&time, &registry, &yard, ("first", &drained), &desired),
+            drained,
             time,
             registry,
             yard,
@@ -195,7 +201,8 @@ impl World {
 
     /// Another process's loop over the same world.
     pub(crate) fn rival(&self, holder: &str) -> Control {
-        control(&self.time, &self.registry, &self.yard, holder, &self.desired)
+        let with = (holder, &self.drained);
+        control(&self.time, &self.registry, &self.yard, with, &self.desired)
     }
 }
 
@@ -208,7 +215,7 @@ pub(crate) fn control(
     time: &Arc<AtomicI64>,
     registry: &Arc<Memory>,
     yard: &Arc<Yard>,
-    holder: &str,
+    (holder, drained): (&str, &Drained),
     desired: &Desired,
 ) -> Control {
     let deps = Deps {
@@ -219,6 +226,7 @@ pub(crate) fn control(
         seed: holder.len() as u64,
         token: Arc::new(|_, room| format!("token of {room}")),
         clock: clock(time),
+        drained: drained.clone(),
         settings: Settings::default(),
     };
     Control::new(deps, Arc::new(desired.clone()))

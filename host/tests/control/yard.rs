@@ -10,7 +10,7 @@ use maestro_core::scheduler::{Protocol, Scheduler};
 use maestro_core::time::{Span, Timestamp};
 use tokio::sync::Notify;
 
-use maestro::cluster::{Cluster, Error, Object, Order, Usage};
+use maestro::cluster::{Cluster, Error, Nodes, Object, Order, Standing, Usage};
 use maestro::registry::Clock;
 
 /// The cluster.
@@ -30,9 +30,35 @@ struct Inner {
     hang_at: Option<u32>,
     seen: u32,
     cpu_milli: f64,
+    /// Nodes, once one was told of.
+    nodes: Nodes,
+    /// Where rooms come, if not to the yard.
+    place: Option<String>,
+    /// What new rooms were told to stay away from, of the newest one.
+    avoided: Vec<String>,
 }
 
 impl Yard {
+    /// Says how a node stands.
+    pub(crate) fn set_node(&self, node: &str, standing: Standing) {
+        self.inner.lock().unwrap().nodes.set(node, standing);
+    }
+
+    /// Forgets all nodes, as a process that has listed none yet.
+    pub(crate) fn forget_nodes(&self) {
+        self.inner.lock().unwrap().nodes = Nodes::default();
+    }
+
+    /// Where rooms come from now on.
+    pub(crate) fn place_on(&self, node: &str) {
+        self.inner.lock().unwrap().place = Some(node.to_owned());
+    }
+
+    /// Where the newest room was not to go.
+    pub(crate) fn avoided(&self) -> Vec<String> {
+        self.inner.lock().unwrap().avoided.clone()
+    }
+
     pub(crate) fn new(clock: Clock) -> Self {
         Self {
             clock,
@@ -130,7 +156,7 @@ impl Inner {
             version,
             phase: Phase::Running { since: now },
             deleting: false,
-            node: Some("yard".to_owned()),
+            node: Some(self.place.clone().unwrap_or_else(|| "yard".to_owned())),
             addresses: vec![Address {
                 kind: "InternalIP".to_owned(),
                 family: "IPv4".to_owned(),
@@ -167,6 +193,7 @@ impl Cluster for Yard {
             }
             assert_eq!(order.token, format!("token of {}", order.room));
             inner.put(order.room.clone(), order.version, now);
+            inner.avoided.clone_from(&order.avoid);
         }
         self.hang().await;
         Ok(())
@@ -212,5 +239,9 @@ impl Cluster for Yard {
 
     fn nudges(&self, _: &SchedulerName) -> Arc<Notify> {
         Arc::default()
+    }
+
+    fn nodes(&self) -> Arc<Nodes> {
+        Arc::new(self.inner.lock().unwrap().nodes.clone())
     }
 }

@@ -1,7 +1,7 @@
 //! A cluster on the testbed's API server, and what a test does there besides.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -24,16 +24,25 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 /// The pause between two looks.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// Where the testbed says how its API server is reached.
+/// Where the testbed says how an administrator reaches its API server.
 pub(crate) fn kubeconfig() -> String {
-    std::env::var("MAESTRO_TESTBED_KUBECONFIG")
+    told("MAESTRO_TESTBED_KUBECONFIG")
+}
+
+/// And how Maestro does, with the rights that its chart gives it and no others.
+fn maestro_kubeconfig() -> String {
+    told("MAESTRO_TESTBED_MAESTRO_KUBECONFIG")
+}
+
+fn told(variable: &str) -> String {
+    std::env::var(variable)
         .expect("the feature `testbed` needs the servers of deploy/testbed; run deploy/testbed/test")
 }
 
 pub(crate) fn config() -> Config {
     Config {
         access: Access::Kubeconfig {
-            file: kubeconfig().into(),
+            file: maestro_kubeconfig().into(),
             context: None,
         },
         api_url: "http://127.0.0.1:9".to_owned(),
@@ -64,7 +73,7 @@ impl Nodes {
 
 /// A cluster whose schedulers' names no other test has.
 pub(crate) struct Bench {
-    pub(crate) kubernetes: Kubernetes,
+    pub(crate) kubernetes: Arc<Kubernetes>,
     /// The administrator's.
     pub(crate) client: kube::Client,
     prefix: String,
@@ -91,7 +100,7 @@ impl Bench {
         // A refusal is an answer, and not to be asked for again.
         access.default_retry = false;
         Self {
-            kubernetes,
+            kubernetes: Arc::new(kubernetes),
             client: kube::Client::try_from(access).unwrap(),
             prefix: format!("t{:06x}-{test}", rand::random::<u32>() >> 8),
             behaviours: Mutex::default(),
@@ -113,6 +122,14 @@ impl Bench {
         scheduler
     }
 
+    /// The scheduler of a document, under a name of this test.
+    pub(crate) fn with_document(&self, name: &str, document: &str) -> Scheduler {
+        let mut documents = maestro_wire::document::read(document).unwrap();
+        let mut scheduler = documents.remove(0).scheduler;
+        scheduler.name = self.with_image(name, "any").name;
+        scheduler
+    }
+
     pub(crate) fn pods(&self, scheduler: &Scheduler) -> Api<Pod> {
         Api::namespaced(self.client.clone(), scheduler.name.as_str())
     }
@@ -127,6 +144,7 @@ impl Bench {
             room: room.clone(),
             version: Version::FIRST,
             token: "secret".to_owned(),
+            avoid: Vec::new(),
         };
         self.kubernetes.create(scheduler, &order).await?;
         Ok(room)
@@ -258,7 +276,7 @@ async fn exit(pods: &Api<Pod>, name: &str, code: i32, line: &str) {
 #[async_trait]
 impl Harness for Bench {
     fn cluster(&self) -> &dyn Cluster {
-        &self.kubernetes
+        &*self.kubernetes
     }
 
     fn scheduler(&self, name: &str, behaviour: Behaviour) -> Scheduler {
@@ -281,6 +299,10 @@ impl Harness for Bench {
         let mut behaviours = self.behaviours.lock().unwrap();
         behaviours.insert(scheduler.name.clone(), behaviour);
         scheduler
+    }
+
+    fn keeps_output(&self) -> bool {
+        self.nodes == Nodes::Real
     }
 
     async fn moment(&self, so_far: u32) -> bool {

@@ -131,6 +131,7 @@ autoscaling: {min: 1}
             room: RoomId::new(&scheduler.name, 1),
             version,
             token: "secret".to_owned(),
+            avoid: Vec::new(),
         };
         bench.kubernetes.create(&scheduler, &order).await.unwrap();
         let object = bench.once(&scheduler, &order.room, is_reachable).await;

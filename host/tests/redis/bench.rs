@@ -211,6 +211,7 @@ pub(crate) fn running() -> Seen {
             since: Timestamp::from_ms(1),
         },
         node: None,
+        leaving: None,
         addresses: vec![Address {
             kind: "InternalIP".to_owned(),
             family: "IPv4".to_owned(),

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use maestro::cluster::{Cluster, Error, Object, Order, Usage};
+use maestro::cluster::{Cluster, Error, Nodes, Object, Order, Usage};
 use maestro_core::names::{RoomId, SchedulerName};
 use maestro_core::scheduler::Scheduler;
-use maestro_core::time::Span;
+use maestro_core::time::{Span, Timestamp};
 use tokio::sync::Notify;
 
 use crate::calls::{Lost, Sent};
@@ -17,6 +17,8 @@ pub(crate) const LIMIT_MS: u64 = 5_000;
 
 pub(crate) struct Simulated {
     pub world: Shared,
+    /// Until then its process has listed no node yet.
+    pub blind_until: Timestamp,
 }
 
 impl Simulated {
@@ -69,6 +71,7 @@ impl Cluster for Simulated {
 
     async fn create(&self, scheduler: &Scheduler, order: &Order) -> Result<(), Error> {
         let (scheduler, id, version) = (scheduler.clone(), order.room.clone(), order.version);
+        let avoid = order.avoid.clone();
         let asked = self.world.lock().expect("one thread").now();
         let name = || format!("create {}", order.room);
         let sent = self.send(name, move |world| {
@@ -77,7 +80,7 @@ impl Cluster for Simulated {
             if is_forgotten || world.now().since(asked) >= Span::from_ms(LIMIT_MS) {
                 world.ground.late_creates += 1;
             }
-            world.create(&scheduler, &id, version);
+            world.create(&scheduler, (&id, version), &avoid);
             world.check_number();
         });
         self.answer(sent).await
@@ -134,6 +137,14 @@ impl Cluster for Simulated {
 
     fn nudges(&self, scheduler: &SchedulerName) -> Arc<Notify> {
         self.world.lock().expect("one thread").ground.nudges(scheduler)
+    }
+
+    fn nodes(&self) -> Arc<Nodes> {
+        let world = self.world.lock().expect("one thread");
+        match world.now() < self.blind_until {
+            true => Arc::default(),
+            false => Arc::clone(&world.ground.nodes),
+        }
     }
 }
 

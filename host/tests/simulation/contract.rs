@@ -10,7 +10,7 @@ use maestro::cluster::contract::{self, Behaviour, Harness};
 use maestro::control::Desired;
 use maestro_core::names::{SchedulerName, Version};
 use maestro_core::scheduler::Scheduler;
-use maestro_core::time::Span;
+use maestro_core::time::{Span, Timestamp};
 
 use crate::cluster::Simulated;
 use crate::plan::Plan;
@@ -73,6 +73,7 @@ pub(crate) fn check() -> Result<(), String> {
     let world = Arc::new(Mutex::new(world));
     let cluster = Simulated {
         world: Arc::clone(&world),
+        blind_until: Timestamp::default(),
     };
     let bench = Bench { world, cluster };
     let done = contract::all(&bench).now_or_never();

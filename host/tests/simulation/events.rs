@@ -8,6 +8,7 @@ use maestro_core::names::RoomId;
 use maestro_core::room::Origin;
 use maestro_core::time::{Span, Timestamp};
 
+use crate::nodes::NODES;
 use crate::plan::{self, Trouble};
 use crate::world::World;
 
@@ -16,6 +17,7 @@ impl World {
     pub(crate) fn begin(&mut self) {
         self.is_faulty = true;
         self.note_bounds();
+        self.begin_nodes();
         self.beat();
         if self.plan.stale_lists > 0 {
             self.keep_snapshots();
@@ -30,6 +32,8 @@ impl World {
             (world.cut_until, world.away_until) = (world.now(), world.now());
             world.ground.away_until = world.now();
             world.note(|| "nothing goes wrong any more, and nobody comes to play".to_owned());
+            // Where no node takes a room, nothing settles.
+            world.open(NODES - 1);
             world.end_strangers();
         });
     }
@@ -76,6 +80,7 @@ impl World {
                 self.commands.push(Command { operation, scale });
                 self.nudge(false);
             }
+            Trouble::Node { node, fate, ms } => self.befall(node, fate, ms),
             Trouble::Delete { force } => {
                 let mut desired = (*self.desired).clone();
                 desired.deleting = Some(Deleting { force, since: now });

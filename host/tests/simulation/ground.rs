@@ -1,15 +1,17 @@
 //! The simulated cluster's truth: which rooms exist, which run, and how each came to its end.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use maestro::cluster::Object;
+use maestro::cluster::{Nodes, Object};
+use maestro::control::DrainedNodes;
 use maestro_core::names::{RoomId, SchedulerName, Version};
 use maestro_core::room::{Address, OpenPort, Phase};
 use maestro_core::scheduler::Scheduler;
 use maestro_core::time::{Span, Timestamp};
 use tokio::sync::Notify;
 
+use crate::nodes::{NODES, node_name};
 use crate::room::Mind;
 use crate::world::World;
 
@@ -27,6 +29,11 @@ pub(crate) struct Ground {
     pub away_until: Timestamp,
     /// Creates that happened after their caller had given up, or after the registry had lost their name.
     pub late_creates: u32,
+    /// Nodes on which nothing new is placed, as the cluster knows it, and which the watch has shown.
+    pub cordoned: BTreeSet<u32>,
+    pub nodes: Arc<Nodes>,
+    /// Nodes that somebody drains, as the store has it.
+    pub drained: DrainedNodes,
 }
 
 /// A room's object and process.
@@ -38,7 +45,10 @@ pub(crate) struct Body {
     pub is_deleting: bool,
     pub kill_at: Option<Timestamp>,
     pub is_exposed: bool,
-    pub node: u32,
+    /// Where it was placed; `None` while no node takes it.
+    pub node: Option<u32>,
+    /// Nodes that it must not come to.
+    pub avoid: Vec<String>,
     pub ports: Vec<OpenPort>,
     pub grounds: Grounds,
     pub mind: Mind,
@@ -72,11 +82,11 @@ impl Body {
 
     fn object(&self) -> Object {
         let is_reachable = self.is_running() && self.is_exposed;
-        let address = Address {
+        let address = self.node.map(|node| Address {
             kind: "InternalIP".to_owned(),
             family: "IPv4".to_owned(),
-            host: format!("10.0.0.{}", self.node),
-        };
+            host: format!("10.0.0.{node}"),
+        });
         Object {
             room: self.id.clone(),
             uid: self.uid.clone(),
@@ -93,8 +103,8 @@ impl Body {
                 },
             },
             deleting: self.is_deleting,
-            node: Some(format!("node-{}", self.node)),
-            addresses: is_reachable.then_some(address).into_iter().collect(),
+            node: self.node.map(node_name),
+            addresses: address.into_iter().filter(|_| is_reachable).collect(),
             ports: if is_reachable {
                 self.ports.clone()
             } else {
@@ -165,7 +175,12 @@ impl World {
         self.after(1_000, World::keep_snapshots);
     }
 
-    pub(crate) fn create(&mut self, scheduler: &Scheduler, id: &RoomId, version: Version) {
+    pub(crate) fn create(
+        &mut self,
+        scheduler: &Scheduler,
+        (id, version): (&RoomId, Version),
+        avoid: &[String],
+    ) {
         if self.ground.bodies.contains_key(id) {
             return;
         }
@@ -186,7 +201,8 @@ impl World {
             is_deleting: false,
             kill_at: None,
             is_exposed: !self.ground.is_exposed_apart,
-            node: made % 3,
+            node: None,
+            avoid: avoid.to_vec(),
             ports: ports.collect(),
             grounds: Grounds {
                 scheduler: scheduler.name.clone(),
@@ -196,10 +212,26 @@ impl World {
             lines: Vec::new(),
         };
         self.note(|| format!("  {id} exists as {}", body.uid));
-        let (uid, start_ms) = (body.uid.clone(), body.mind.manners.start_ms);
         self.ground.bodies.insert(id.clone(), body);
         self.changed(id);
-        let id = id.clone();
+        self.place(id);
+    }
+
+    /// Places a room that waits for it, and starts it, if any node takes it.
+    pub(crate) fn place(&mut self, id: &RoomId) {
+        let cordoned = self.ground.cordoned.clone();
+        let made = self.ground.made;
+        let body = self.ground.bodies.get_mut(id);
+        let Some(body) = body.filter(|body| body.node.is_none()) else {
+            return;
+        };
+        let takes = |node: &u32| !cordoned.contains(node) && !body.avoid.contains(&node_name(*node));
+        let Some(node) = (0..NODES).map(|n| (made + n) % NODES).find(takes) else {
+            return;
+        };
+        body.node = Some(node);
+        let (id, uid, start_ms) = (id.clone(), body.uid.clone(), body.mind.manners.start_ms);
+        self.note(|| format!("  {id} comes to {}", node_name(node)));
         match start_ms {
             0 => self.start(&id, &uid),
             ms => self.after(ms, move |world| world.start(&id, &uid)),
@@ -301,7 +333,7 @@ impl World {
         }
     }
 
-    fn changed(&mut self, id: &RoomId) {
+    pub(crate) fn changed(&mut self, id: &RoomId) {
         for (scheduler, nudges) in &self.ground.nudges {
             if id.belongs_to(scheduler) {
                 nudges.notify_one();

@@ -23,6 +23,7 @@ mod calls;
 mod registry;
 mod cluster;
 mod ground;
+mod nodes;
 mod room;
 mod workers;
 mod oracle;

@@ -73,6 +73,8 @@ pub(crate) struct Oracle {
     pub ended: BTreeMap<Excuse, u32>,
     /// Rooms given up, by excuse.
     pub given_up: BTreeMap<Excuse, u32>,
+    /// Rooms that were asked to leave a node.
+    pub left: u32,
     /// Times that `wanted` was moved by votes or by hand.
     pub scalings: u32,
     /// Whether somebody said that the deleted scheduler is gone.
@@ -298,7 +300,10 @@ impl World {
     fn is_one_of_many(&self, decided_on: Read, room: &Room) -> bool {
         let ping = self.desired.scheduler.deadlines.ping;
         let rooms = self.all_known();
-        let speaking = |room: &&Room| matches!(room.stage(), Stage::Running | Stage::Draining);
+        let speaking = |room: &&Room| {
+            let has_run = !matches!(room.phase, Phase::Pending { .. });
+            has_run && matches!(room.stage(), Stage::Running | Stage::Draining)
+        };
         let all = rooms.iter().filter(speaking).count();
         let mut lives: Vec<Span> = rooms
             .iter()
@@ -370,6 +375,7 @@ impl World {
             )
         });
         self.oracle.scalings += u32::from(decision.scaled);
+        self.check_floor(decision);
         let Some((min, max)) = self.oracle.bounds.get(&decision.version).copied() else {
             return self.break_promise(format!("nobody asked for {}", decision.version));
         };

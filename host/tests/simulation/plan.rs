@@ -15,6 +15,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::calls::Odds;
+use crate::nodes::{Fate, NODES};
 use crate::registry::Broken;
 
 /// How often rooms misbehave, in thousandths of rooms.
@@ -66,6 +67,8 @@ pub(crate) enum Trouble {
     Scale { to: u32 },
     /// The scheduler is deleted.
     Delete { force: bool },
+    /// Something happens to a node, for so long.
+    Node { node: u32, fate: Fate, ms: u64 },
 }
 
 /// Everything about one seed that is decided before it begins.
@@ -287,6 +290,18 @@ impl Dice {
         some(self, 700, &|dice| Trouble::Scale {
             to: dice.between(0, least + 8) as u32,
         });
+        let is_restless = self.is(400);
+        let per_mille = if is_restless { 700 } else { 0 };
+        let fates = [Fate::Cordoned, Fate::Replaced, Fate::Drained];
+        while self.is(per_mille) {
+            let trouble = Trouble::Node {
+                node: self.to(u64::from(NODES) - 1) as u32,
+                fate: fates[self.to(2) as usize],
+                // Some of them beyond the end of all troubles.
+                ms: self.between(5_000, 150_000),
+            };
+            troubles.push((self.between(5_000, end), trouble));
+        }
         if self.is(70) {
             let force = self.is(300);
             troubles.push((self.between(end / 2, end), Trouble::Delete { force }));

@@ -39,6 +39,7 @@ pub(crate) struct Run {
 pub(crate) struct Figures {
     pub calls: u64,
     pub scalings: u64,
+    pub left: u64,
     pub given_up: BTreeMap<Excuse, u64>,
     pub ended: BTreeMap<Excuse, u64>,
     pub virtual_ms: u64,
@@ -50,6 +51,7 @@ impl Figures {
     pub(crate) fn add(&mut self, other: &Figures) {
         self.calls += other.calls;
         self.scalings += other.scalings;
+        self.left += other.left;
         self.virtual_ms += other.virtual_ms;
         self.events += other.events;
         self.most_events = self.most_events.max(other.most_events);
@@ -88,6 +90,7 @@ pub(crate) fn run(seed: u64, broken: Option<Broken>, policy: Option<&Policy>, tr
         figures: Figures {
             calls: world.calls,
             scalings: u64::from(world.oracle.scalings),
+            left: u64::from(world.oracle.left),
             given_up: count(&world.oracle.given_up),
             ended: count(&world.oracle.ended),
             virtual_ms: world.now().since(began).ms(),
@@ -168,6 +171,9 @@ impl World {
             }
             if (room.stage(), room.usage()) != (Stage::Running, Use::Idle) {
                 return Some(format!("{id} is {:?}, {:?}", room.stage(), room.usage()));
+            }
+            if room.leaving.is_some() || self.is_on_node_that_is_left(room) {
+                return Some(format!("{id} is on {:?}, which {:?}", room.node, room.leaving));
             }
             if room.version.major != self.desired.version.major || room.version != body.version {
                 return Some(format!("{id} is of {}, made of {}", room.version, body.version));

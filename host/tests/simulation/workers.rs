@@ -9,8 +9,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use maestro::control::{Control, Deps, Desired, StepReport};
-use maestro_core::time::Timestamp;
+use maestro::control::{Control, Deps, Desired, Drained, StepReport};
+use maestro_core::time::{Span, Timestamp};
 use maestro_engine::Evaluator;
 
 use crate::cluster::Simulated;
@@ -56,6 +56,7 @@ struct Slot {
     is_nudged: bool,
     is_cluster_nudged: bool,
     desired: Option<Arc<Desired>>,
+    drained: Drained,
     ordered: usize,
     pub is_holding: bool,
 }
@@ -77,6 +78,7 @@ impl Workers {
             is_nudged: false,
             is_cluster_nudged: false,
             desired: None,
+            drained: Drained::default(),
             ordered: 0,
             is_holding: false,
         };
@@ -162,16 +164,20 @@ impl Workers {
             world: Arc::clone(&self.world),
             holder: holder.clone(),
         };
+        let blind_ms = world.between(0, 3_000);
+        slot.drained = Drained::default();
         let deps = Deps {
             registry: Arc::new(line),
             cluster: Arc::new(Simulated {
                 world: Arc::clone(&self.world),
+                blind_until: world.now() + Span::from_ms(blind_ms),
             }),
             evaluator: Evaluator::inline(),
             holder,
             seed: world.between(0, u64::MAX - 1),
             token: Arc::new(|_, room| format!("token of {room}")),
             clock: world.clock(slot.skew),
+            drained: slot.drained.clone(),
             settings: world.plan.settings(),
         };
         let desired = Arc::clone(&world.desired);
@@ -191,7 +197,11 @@ impl Workers {
         let Some(control) = slot.control.clone() else {
             return;
         };
-        let world = self.world.lock().expect("one thread");
+        let mut world = self.world.lock().expect("one thread");
+        if !world.is_faulty || world.chance(300) {
+            // Its supervisor looks into the store now and then.
+            slot.drained.set(world.ground.drained.clone());
+        }
         let desired = Arc::clone(&world.desired);
         let commands: Vec<_> = world.commands.iter().skip(slot.ordered).cloned().collect();
         let now = (world.clock(slot.skew))();

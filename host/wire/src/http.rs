@@ -3,6 +3,7 @@
 //! Names and success shapes of the older system's routes are kept to the letter; what is ours is added beside them
 //! and never replaces a field. Times are RFC 3339 in UTC where the older system had text, seconds where it had numbers.
 
+mod nodes;
 mod scaling;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use utoipa::ToSchema;
 
 use crate::document::{Problem, Warning};
 
+pub use nodes::{NodeBody, NodesBody};
 pub use scaling::{ScaleAnswer, ScaleInAnswer, ScaleInRequest, ScaleRequest};
 
 /// Every error, from every route.
@@ -138,6 +140,9 @@ pub struct RoomBody {
     /// Its node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// Why its node is being left, as in "is cordoned": it gets no match and goes. Absent while the node stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_leaving: Option<String>,
     /// Where it can be reached; empty until known.
     #[serde(default)]
     pub host: String,
@@ -385,4 +390,39 @@ pub struct PolicyBody {
 pub struct Health {
     /// Whether everything answers.
     pub healthy: bool,
+}
+
+/// Whether a process works.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Liveness {
+    /// Whether it does.
+    pub live: bool,
+    /// Schedulers whose loop makes no headway.
+    pub stuck: Vec<String>,
+}
+
+/// Whether a process is of use.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Readiness {
+    /// Whether it is.
+    pub ready: bool,
+    /// Whether it is about to end.
+    pub ending: bool,
+    /// What it depends on.
+    pub dependencies: Vec<DependencyBody>,
+}
+
+/// Something that Maestro depends on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Dependency)]
+pub struct DependencyBody {
+    /// `registry`, `store` or `cluster`.
+    pub name: String,
+    /// `up`, `down`, `behind` (its tables are to be migrated), or `unasked` while nobody had to ask it.
+    pub state: String,
+    /// Whether a process is of no use without it.
+    pub required: bool,
+    /// What does not go on without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without: Option<String>,
 }

@@ -20,7 +20,21 @@ pub fn room(room: &Room, watch: &Watch) -> String {
         (Health::Silent, true) => format!("; like many others it has been silent for {since}"),
         (Health::Well | Health::Late | Health::Failed, _) => String::new(),
     };
-    format!("{} ({}) {state}{silence}.", room.id, room.version)
+    format!("{} ({}) {state}{silence}{}.", room.id, room.version, place(room))
+}
+
+/// That its node is being left, where nobody has asked it to go yet.
+fn place(room: &Room) -> String {
+    let what = match (room.stage(), room.is_protected()) {
+        (Stage::Starting, _) => "it goes, and another one is made elsewhere",
+        (Stage::Running, true) => "it gets no further match",
+        (Stage::Running, false) => "it gets no match, and goes once another one is ready elsewhere",
+        (Stage::Reserved | Stage::Draining | Stage::Stopping | Stage::Gone, _) => return String::new(),
+    };
+    match room.leaving_node() {
+        Some(node) => format!("; {node}: {what}"),
+        None => String::new(),
+    }
 }
 
 fn reserved(room: &Room) -> String {

@@ -1,8 +1,11 @@
 //! What the next change of a scheduler waits for, a sentence each; the nearest first.
 
+use std::collections::BTreeMap;
+
 use super::{capital, rooms_of, trigger, words};
 use crate::decision::Counts;
 use crate::guard::{Input, Ruling, cooldown_left};
+use crate::room::{Room, Stage};
 use crate::time::{Span, Timestamp};
 use crate::votes::{Ballot, Outcome, Vote};
 
@@ -13,6 +16,63 @@ pub struct Outlook {
     pub mass_silence: bool,
     /// Why creation is held back until then; or was until then, without a room that lasted since.
     pub creation_held: Option<(Timestamp, String)>,
+    /// Nodes with rooms that are being left.
+    pub leaving: Vec<Leaving>,
+}
+
+/// A node that is being left, with the rooms of one scheduler that are still there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leaving {
+    /// Its name.
+    pub node: String,
+    /// Why, as in "is cordoned".
+    pub why: String,
+    /// Rooms that are in a match, promised to one, or may be.
+    pub busy: u32,
+    /// All others.
+    pub idle: u32,
+}
+
+impl Leaving {
+    /// The nodes that are being left, by name, with the rooms that are there and not being ended.
+    pub fn of<'r>(rooms: impl IntoIterator<Item = &'r Room>) -> Vec<Self> {
+        let mut nodes: BTreeMap<&str, Self> = BTreeMap::new();
+        for room in rooms {
+            let (Some(node), Some(why)) = (&room.node, &room.leaving) else {
+                continue;
+            };
+            match room.stage() {
+                Stage::Reserved | Stage::Starting | Stage::Running | Stage::Draining => {}
+                Stage::Stopping | Stage::Gone => continue,
+            }
+            let leaving = nodes.entry(node).or_insert_with(|| Self {
+                node: node.clone(),
+                why: why.clone(),
+                ..Self::default()
+            });
+            match room.is_protected() {
+                true => leaving.busy += 1,
+                false => leaving.idle += 1,
+            }
+        }
+        nodes.into_values().collect()
+    }
+
+    /// What has to happen before nothing of the scheduler is there any more.
+    fn told(&self) -> String {
+        let Self { node, why, .. } = self;
+        let idle = format!("once others are ready elsewhere, {} can go", rooms_of(self.idle));
+        let (verb, their) = match self.busy {
+            1 => ("has", "its match"),
+            _ => ("have", "their matches"),
+        };
+        let busy = format!("{} {verb} to finish {their}", rooms_of(self.busy));
+        match (self.busy, self.idle) {
+            (0, _) => format!("Node {node} {why}: {idle}."),
+            (_, 0) => format!("Node {node} {why}: {busy}."),
+            _ => format!("Node {node} {why}: {busy}; {idle}."),
+        }
+    }
 }
 
 /// What the next change waits for. Never empty.
@@ -38,6 +98,7 @@ pub fn waits(input: &Input, ruling: &Ruling, outlook: &Outlook) -> Vec<String> {
     waits.extend(cooldowns(input, ruling));
     waits.extend(bounds(input, ruling));
     waits.extend(in_motion(&input.counts));
+    waits.extend(outlook.leaving.iter().map(Leaving::told));
     if waits.is_empty() {
         waits.push("The figures that its triggers look at have to change.".to_owned());
     }

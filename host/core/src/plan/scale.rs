@@ -1,9 +1,11 @@
-//! How the rooms left standing are brought to `wanted`, and to the newest version.
+//! How the rooms left standing are brought to `wanted`, to the newest version, and away from nodes that are being left.
 //!
-//! While rooms of another major version stand, new ones are made first, by a surge above `wanted`; then old ones
-//! are asked to leave, idle ones first. Where the cap leaves no room for a surge, as many idle old rooms go first.
-//! Never are more old rooms in a match asked at a time than the surge: the figures that policies go by would show
-//! an empty fleet otherwise, because a room that was asked to leave counts no more.
+//! While rooms of another major version or on such a node stand, new ones are made first, by a surge above `wanted`;
+//! then old ones are asked to leave, idle ones first. Where the cap leaves no room for a surge, as many idle old rooms
+//! go first, unless creation is held back. Never are more old rooms in a match asked at a time than the surge: the
+//! figures that policies go by would show an empty fleet otherwise, because a room that was asked to leave counts no
+//! more. Nodes are left in haste, so that all idle rooms there are replaced at once; but at the cap one by one, because
+//! nobody knows whether there is place elsewhere.
 
 use super::settle::{drain, forget, stop};
 use super::{Action, Input};
@@ -48,11 +50,11 @@ struct Fleet<'i, 'a> {
     input: &'i Input<'a>,
     /// All rooms in A, of both kinds.
     rooms: Vec<&'a Room>,
-    /// Rooms of the version to be replaced that have not yet reported: of no use, they go at once.
+    /// Rooms to be replaced that have not yet reported: of no use, they go at once.
     stillborn: Vec<&'a Room>,
-    /// Rooms of the version that stays, starting ones included.
+    /// Rooms that stay, starting ones included.
     current: u32,
-    /// Rooms of the version that stays which have not yet reported.
+    /// Rooms that stay which have not yet reported.
     starting: u32,
     /// Old rooms that were asked to leave and are still in a match.
     finishing: u32,
@@ -87,8 +89,7 @@ impl<'i, 'a> Fleet<'i, 'a> {
                 })),
         };
         for room in standing {
-            let stays = input.share.keeps(room.version);
-            match (input.watch.place(room), stays) {
+            match (input.watch.place(room), fleet.stays(room)) {
                 (Place::Starting, true) => {
                     fleet.current += 1;
                     fleet.starting += 1;
@@ -106,6 +107,11 @@ impl<'i, 'a> Fleet<'i, 'a> {
         fleet
     }
 
+    /// Whether the room is of the version and on a node that stay.
+    fn stays(&self, room: &Room) -> bool {
+        self.input.share.keeps(room.version) && room.leaving.is_none()
+    }
+
     fn count(&self) -> u32 {
         u32::try_from(self.rooms.len()).unwrap_or(u32::MAX)
     }
@@ -114,24 +120,43 @@ impl<'i, 'a> Fleet<'i, 'a> {
         self.current < self.count()
     }
 
-    /// The most rooms that may count at this step.
-    fn ceiling(&self) -> u32 {
-        let surge = if self.replaces() {
-            self.input.share.surge
-        } else {
-            0
-        };
+    /// Rooms on nodes that are being left for which this holds, but for those that go anyway.
+    fn stranded(&self, gone: &[&Room], holds: impl Fn(&Room) -> bool) -> u32 {
+        let left = self.rooms.iter().filter(|room| {
+            let stays = !gone.iter().any(|leaving| leaving.id == room.id);
+            room.leaving.is_some() && stays && holds(room)
+        });
+        u32::try_from(left.count()).unwrap_or(u32::MAX)
+    }
+
+    fn surge(&self) -> u32 {
+        match self.replaces() {
+            true => self.input.share.surge,
+            false => 0,
+        }
+    }
+
+    /// The most rooms that may count at this step: all idle ones on nodes that are being left are replaced at once.
+    fn ceiling(&self, gone: &[&Room]) -> u32 {
+        let idle = self.stranded(gone, |room| self.input.watch.place(room) == Place::Ready);
+        self.input.wanted.saturating_add(self.surge().max(idle))
+    }
+
+    /// More rooms than this are too many. A match that begins or ends on a node that is being left changes how many
+    /// may be made, and must not end what was made.
+    fn bearable(&self, gone: &[&Room]) -> u32 {
+        let surge = self.surge().max(self.stranded(gone, |_| true));
         self.input.wanted.saturating_add(surge)
     }
 
-    /// New rooms to make: up to `wanted` of the version that stays, up to the ceiling of all.
+    /// New rooms to make: up to `wanted` that stay, up to the ceiling of all.
     fn reservation(&self, gone: &[&Room]) -> Option<Action> {
-        // What leaves counts no more, be it of the other version and not yet up.
+        // What leaves counts no more, be it not yet up.
         let there = (self.rooms.len() + self.stillborn.len()).saturating_sub(gone.len());
         let there = u32::try_from(there).unwrap_or(u32::MAX);
         let lacking = self.input.wanted.saturating_sub(self.current);
         let count = lacking
-            .min(self.ceiling().saturating_sub(there))
+            .min(self.ceiling(gone).saturating_sub(there))
             .min(self.headroom)
             .min(self.input.budget.reserve);
         (count > 0).then_some(Action::Reserve {
@@ -163,21 +188,19 @@ impl<'i, 'a> Fleet<'i, 'a> {
         let version = self.input.share.version;
         for room in self.stillborn.iter().copied().chain(self.replaced()) {
             left -= u32::from(room.stage() == Stage::Running);
-            leaving.push((room, format!("{} is being replaced by {version}", room.version)));
+            let of_version = || format!("{} is being replaced by {version}", room.version);
+            leaving.push((room, room.leaving_node().unwrap_or_else(of_version)));
         }
         let wanted = self.input.wanted;
+        let gone: Vec<&Room> = leaving.iter().map(|(room, _)| *room).collect();
         let excess = self
             .current
             .saturating_sub(wanted)
-            .max(left.saturating_sub(self.ceiling()));
+            .max(left.saturating_sub(self.bearable(&gone)));
         if excess == 0 {
             return leaving;
         }
-        let of_current = self
-            .rooms
-            .iter()
-            .copied()
-            .filter(|room| self.input.share.keeps(room.version));
+        let of_current = self.rooms.iter().copied().filter(|room| self.stays(room));
         let victims = victim::order(of_current, self.input.watch);
         let reason = match wanted {
             0 => "no room is wanted".to_owned(),
@@ -201,18 +224,14 @@ impl<'i, 'a> Fleet<'i, 'a> {
         let wanted = self.input.wanted;
         let surge = self.input.share.surge;
         let serving = self.count() - self.starting;
-        let highest = self.ceiling().min(self.attainable);
-        let floor = highest
-            .saturating_sub(surge)
-            .clamp(wanted.saturating_sub(surge), wanted);
         let old: Vec<&Room> = self
             .rooms
             .iter()
             .copied()
-            .filter(|room| !self.input.share.keeps(room.version))
+            .filter(|room| !self.stays(room))
             .collect();
         let mut replaced = victim::order(old.iter().copied(), self.input.watch);
-        replaced.truncate(many(serving.saturating_sub(floor)));
+        replaced.truncate(many(serving.saturating_sub(self.floor(&old))));
         let idle = u32::try_from(replaced.len()).unwrap_or(u32::MAX);
         let spare = serving.saturating_sub(idle).saturating_sub(wanted);
         let asked = spare.min(surge.saturating_sub(self.finishing));
@@ -221,6 +240,22 @@ impl<'i, 'a> Fleet<'i, 'a> {
         });
         replaced.extend(busy.take(many(asked)));
         replaced
+    }
+
+    /// How many rooms that serve must be left when some of these are asked to leave.
+    fn floor(&self, old: &[&Room]) -> u32 {
+        let wanted = self.input.wanted;
+        if !self.input.may_create() {
+            return wanted;
+        }
+        let is_of_version = |room: &&Room| !self.input.share.keeps(room.version);
+        let step = match old.iter().any(is_of_version) {
+            true => self.input.share.surge,
+            false => 1,
+        };
+        let highest = wanted.saturating_add(step).min(self.attainable);
+        let least = wanted.saturating_sub(step);
+        highest.saturating_sub(step).clamp(least, wanted)
     }
 }
 

@@ -161,6 +161,7 @@ impl Room {
             // What is gone keeps its last place, for whoever asks where it ran.
             if !matches!(seen.phase, Phase::Absent { .. }) {
                 room.node.clone_from(&seen.node);
+                room.leaving.clone_from(&seen.leaving);
                 room.addresses.clone_from(&seen.addresses);
                 room.ports.clone_from(&seen.ports);
                 room.confirm_create(now);
@@ -204,6 +205,7 @@ impl Room {
     fn shows(&self, seen: &Seen) -> bool {
         self.phase == seen.phase
             && self.node == seen.node
+            && self.leaving == seen.leaving
             && self.addresses == seen.addresses
             && self.ports == seen.ports
     }

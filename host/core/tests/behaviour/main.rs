@@ -17,4 +17,5 @@ mod silence;
 mod windows;
 mod rulings;
 mod plans;
+mod nodes;
 mod texts;

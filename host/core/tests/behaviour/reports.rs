@@ -16,6 +16,7 @@ fn room() -> Room {
     let seen = Seen {
         phase: Phase::Running { since: NOW },
         node: None,
+        leaving: None,
         addresses: vec![Address {
             kind: "InternalIP".to_owned(),
             family: "IPv4".to_owned(),

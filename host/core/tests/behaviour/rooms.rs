@@ -24,6 +24,7 @@ fn seen(phase: Phase) -> Seen {
     Seen {
         phase,
         node: None,
+        leaving: None,
         addresses: vec![Address {
             kind: "InternalIP".to_owned(),
             family: "IPv4".to_owned(),

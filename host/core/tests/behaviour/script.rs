@@ -28,6 +28,8 @@
 //! version v2.0                the scheduler has a new version
 //! lose-registry / recovered
 //! delete / delete!            the scheduler is deleted, gracefully or by force
+//! leave node-a is cordoned    a node is being left; of node-a and node-b
+//! stay node-a                 it is not after all
 //! explain                     the last decision, told in full
 //! rooms                       each room, told
 //! ```
@@ -235,6 +237,8 @@ impl Player {
             "version" => world.version = Version::parse(rest[0]).expect("a version"),
             "lose-registry" => world.lose_registry(),
             "recovered" => world.footing = Footing::Sound,
+            "leave" => world.leave(rest[0], Some(&rest[1..].join(" "))),
+            "stay" => world.leave(rest[0], None),
             "delete" => world.deletion = Some(Deletion::Graceful),
             "delete!" => world.deletion = Some(Deletion::Forced),
             other => panic!("no command {other}"),

@@ -49,6 +49,9 @@ pub(crate) struct World {
     pub(crate) budget: u32,
     pub(crate) witness: Witness,
     pub(crate) now: Timestamp,
+    /// Nodes, the one that is filled first before the others, and those that are being left, with why.
+    pub(crate) nodes: Vec<String>,
+    pub(crate) leaving: BTreeMap<String, String>,
     made: u32,
 }
 
@@ -77,6 +80,8 @@ impl World {
             budget: 100,
             witness,
             now: BEGINNING,
+            nodes: vec!["node-a".to_owned(), "node-b".to_owned()],
+            leaving: BTreeMap::new(),
             made: 0,
         }
     }
@@ -153,6 +158,7 @@ impl World {
         let outlook = Outlook {
             mass_silence: self.watch().mass_silence(),
             creation_held: self.creation_held.clone(),
+            leaving: explain::Leaving::of(self.rooms.values()),
         };
         let waits = explain::waits(&self.guard_input(), ruling, &outlook);
         let before = self.wanted;
@@ -279,12 +285,15 @@ impl World {
     /// Writes what the cluster shows of a room.
     pub(crate) fn show(&mut self, id: &RoomId, phase: Phase) {
         let now = self.now;
+        let node = self.place(id);
+        let leaving = node.as_ref().and_then(|node| self.leaving.get(node).cloned());
         let Some(room) = self.rooms.get_mut(id) else {
             return;
         };
         let seen = Seen {
             phase,
-            node: Some("node-a".to_owned()),
+            node,
+            leaving,
             addresses: vec![Address {
                 kind: "InternalIP".to_owned(),
                 family: "IPv4".to_owned(),
@@ -299,11 +308,35 @@ impl World {
         room.observe(&seen, now);
     }
 
+    /// Where a room is, or the node that a new one comes to: the first of those that stay. Without one it has to wait.
+    fn place(&self, id: &RoomId) -> Option<String> {
+        let there = self.rooms.get(id).and_then(|room| room.node.clone());
+        let mut open = self.nodes.iter().filter(|node| !self.leaving.contains_key(*node));
+        there.or_else(|| open.next().cloned())
+    }
+
+    /// Nodes are left, or stay after all; the next list shows it.
+    pub(crate) fn leave(&mut self, node: &str, why: Option<&str>) {
+        match why {
+            Some(why) => _ = self.leaving.insert(node.to_owned(), why.to_owned()),
+            None => _ = self.leaving.remove(node),
+        }
+        for (id, phase) in self
+            .rooms
+            .iter()
+            .filter(|(_, room)| room.node.is_some())
+            .map(|(id, room)| (id.clone(), room.phase.clone()))
+            .collect::<Vec<_>>()
+        {
+            self.show(&id, phase);
+        }
+    }
+
     /// Every room that was created runs and says that it is ready.
     pub(crate) fn start(&mut self) {
         for id in self.objects.keys().cloned().collect::<Vec<_>>() {
             let Some(room) = self.rooms.get(&id) else { continue };
-            if matches!(room.phase, Phase::Unseen | Phase::Pending { .. }) {
+            if self.place(&id).is_some() && matches!(room.phase, Phase::Unseen | Phase::Pending { .. }) {
                 self.show(&id, Phase::Running { since: self.now });
                 self.say(&id, Reported::Ready);
             }

@@ -75,6 +75,7 @@ impl Look<'_> {
                 None => reason(room),
             },
             node: room.node.clone(),
+            node_leaving: room.leaving.clone(),
             host: host(room),
             ports: ports(room),
             running_matches: room.running_matches,
@@ -130,9 +131,10 @@ fn reason(room: &Room) -> Option<String> {
     of_intent.or(of_phase).filter(|reason| !reason.is_empty())
 }
 
-/// Whether a matchmaker may be told of this room: one that is asked to go, or silent, is ready for nobody.
+/// Whether a matchmaker may be told of this room: one that is asked to go, on a node that is being left, or silent, is
+/// ready for nobody.
 pub(super) fn is_offered(room: &Room, watch: &Watch<'_>) -> bool {
-    watch.place(room) == Place::Ready
+    watch.place(room) == Place::Ready && room.leaving.is_none()
 }
 
 /// Its first address; empty while none is known.
@@ -189,6 +191,9 @@ mod tests {
         room.receive(&ready, start, Span::ZERO);
         assert!(is_offered_after(&room, Span::ZERO));
         assert!(!is_offered_after(&room, deadlines.ping + Span::from_ms(1)));
+        room.leaving = Some("is cordoned".to_owned());
+        assert!(!is_offered_after(&room, Span::ZERO));
+        room.leaving = None;
         room.drain("only 1 room is wanted", start).unwrap();
         assert_eq!((room.status(), room.usage()), (Status::Ready, Use::Idle));
         assert!(!is_offered_after(&room, Span::ZERO));

@@ -1,4 +1,5 @@
-//! One watch per scheduler that somebody waits for; it says that something changed, and the list says what.
+//! One watch per scheduler that somebody waits for; it says that something changed, and the list says what. And the one
+//! of all nodes.
 //!
 //! Nothing is cached here: a stale cache is the mother of rooms that are deleted twice and of rooms that nobody deletes.
 //! A watch lives as long as anybody holds what [`Hints::of`] gave out, so it moves with the lease.
@@ -16,21 +17,24 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::{Caller, Failure};
 use super::label;
+use super::node::Watched;
+use crate::metrics::Metrics;
 
 /// After this the server ends a watch, and it is taken up where it ended.
-const SESSION: Duration = Duration::from_secs(240);
+pub(super) const SESSION: Duration = Duration::from_secs(240);
 
 /// After this a watch in which not even a bookmark comes is taken for dead. Bookmarks come about once a minute.
-const SILENCE: Duration = Duration::from_secs(255);
+pub(super) const SILENCE: Duration = Duration::from_secs(255);
 
 /// Pauses between two tries to watch, from the first to the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+pub(super) const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
 /// Who waits for changes of which scheduler.
 #[derive(Default)]
 pub(super) struct Hints {
     waiting: Mutex<BTreeMap<SchedulerName, Weak<Notify>>>,
     grown: Notify,
+    let_in: Notify,
 }
 
 impl Hints {
@@ -50,6 +54,19 @@ impl Hints {
     fn wake(&self, scheduler: &SchedulerName) -> bool {
         let notify = self.waiting().get(scheduler).and_then(Weak::upgrade);
         notify.inspect(|notify| notify.notify_one()).is_some()
+    }
+
+    /// Tells watches that were refused that rights were given somewhere.
+    pub(super) fn let_in(&self) {
+        self.let_in.notify_waiters();
+    }
+
+    /// Wakes all who wait.
+    pub(super) fn wake_all(&self) {
+        let waiting = self.waiting();
+        for notify in waiting.values().filter_map(Weak::upgrade) {
+            notify.notify_one();
+        }
     }
 
     fn is_awaited(&self, scheduler: &SchedulerName) -> bool {
@@ -76,13 +93,22 @@ impl Hints {
 pub struct Watches {
     pub(super) caller: Arc<Caller>,
     pub(super) hints: Arc<Hints>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) nodes: Arc<Watched>,
 }
 
 impl Watches {
+    /// The same, telling how the watches go.
+    pub fn metered(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
     /// Watches until told to stop.
     pub async fn run(self, stop: CancellationToken) {
         let mut followed = BTreeSet::new();
         let mut under_way = FuturesUnordered::new();
+        let mut nodes = std::pin::pin!(self.nodes.follow(&self.caller, &self.hints));
         loop {
             for scheduler in self.hints.awaited() {
                 if followed.insert(scheduler.clone()) {
@@ -93,6 +119,7 @@ impl Watches {
                 biased;
                 () = stop.cancelled() => return,
                 () = self.hints.grown.notified() => {}
+                never = &mut nodes => match never {},
                 Some(scheduler) = under_way.next(), if !under_way.is_empty() => {
                     followed.remove(&scheduler);
                 }
@@ -108,14 +135,17 @@ impl Watches {
             match self.session(&scheduler, &mut place).await {
                 Ok(()) => pause = PAUSES.0,
                 Err(failure) => {
+                    self.metrics.watch(&scheduler, false);
                     tracing::debug!(scheduler.name = %scheduler, "watching {scheduler} is interrupted: {failure}");
                     if failure.is_gone() {
                         place = None;
                     }
                     // Whoever waits goes by lists until there is a watch again.
                     self.hints.wake(&scheduler);
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSES.1);
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSES.1),
+                        () = self.hints.let_in.notified() => pause = PAUSES.0,
+                    }
                 }
             }
         }
@@ -142,6 +172,8 @@ impl Watches {
         let events = self.caller.call(pods.watch_metadata(&params, &from)).await?;
         let mut events = std::pin::pin!(events);
         loop {
+            // Connected, or told something just now.
+            self.metrics.watch(scheduler, true);
             let event = tokio::time::timeout(SILENCE, events.try_next()).await;
             let version = match event.map_err(|_| Failure::late(SILENCE))?? {
                 None => return Ok(()),

@@ -9,13 +9,14 @@ use maestro_core::time::{Span, Timestamp};
 use tokio::runtime::Handle;
 
 use super::{Case, Harness, MOST, Outcome, TERMS, drain, report, running, seen, stop};
-use crate::registry::Act;
+use crate::registry::{Act, Cursor, Seen};
 
 /// Runs these checks.
 pub async fn all(harness: &dyn Harness) -> Outcome {
     the_index_is_what_core_derives(harness).await?;
     a_room_is_promised_once(harness).await?;
     a_silent_room_is_not_promised(harness).await?;
+    a_room_on_a_node_that_is_left_is_not_promised(harness).await?;
     a_room_that_was_silent_comes_back(harness).await?;
     the_newest_version_goes_first_then_the_oldest_room(harness).await?;
     a_promise_runs_out_and_leaves_the_use_unknown(harness).await?;
@@ -191,6 +192,31 @@ async fn build(
         case.call(&id, report, true).await?;
     }
     Ok(id)
+}
+
+/// What the cluster shows of a node decides at once, and bumps no revision: it is no change of use, stage or intent.
+pub async fn a_room_on_a_node_that_is_left_is_not_promised(harness: &dyn Harness) -> Outcome {
+    let case = Case::begin(harness, "c-leaving").await?;
+    let room = case.ready(1).await?;
+    let before = case.changes(Cursor::START).await?;
+    let cordoned = Seen {
+        leaving: Some("is cordoned".to_owned()),
+        ..running()
+    };
+    case.registry().observe(&case.fence, &room, cordoned).await?;
+    assert_eq!(case.allocate().await?, None);
+    let changes = case.changes(before.cursor).await?;
+    let told: Vec<_> = changes.rooms.iter().map(|room| room.leaving.as_deref()).collect();
+    assert_eq!(told, [Some("is cordoned")], "whoever reads changes is told");
+    let revision = |rooms: &[Room]| rooms.first().map(|room| room.revision);
+    assert_eq!(revision(&changes.rooms), revision(&before.rooms));
+    // A ping is no reason to take it back into the index.
+    case.report(&room, Reported::Occupied).await?;
+    case.report(&room, Reported::Ready).await?;
+    assert_eq!(case.allocate().await?, None);
+    case.registry().observe(&case.fence, &room, running()).await?;
+    assert_eq!(case.allocate().await?.map(|given| given.id), Some(room));
+    case.end().await
 }
 
 /// Many threads, each room once.

@@ -192,6 +192,7 @@ mod tests {
         Seen {
             phase: Phase::Running { since: NOW },
             node: None,
+            leaving: None,
             addresses: vec![Address {
                 kind: "InternalIP".to_owned(),
                 family: "IPv4".to_owned(),

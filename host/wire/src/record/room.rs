@@ -16,7 +16,13 @@ use super::code::{Bytes, Coded, coded_enum, coded_struct};
 use super::{RecordError, open};
 
 /// The first byte of a room, in this format.
-const ROOM: u8 = 0x31;
+const ROOM: u8 = 0x32;
+
+/// The same in the format before, which said nothing of a node that is being left.
+const ROOM_BEFORE: u8 = 0x31;
+
+/// What signatures begin with, so that they don't change with the format.
+const SAID: u8 = 0x31;
 
 /// Bytes of the head, the format byte with them. In this order: format, passed over (1), position (8), last sign of
 /// life (8), the same by the witness clock (8), the room's own time of its last report (8), when that was received
@@ -55,7 +61,7 @@ pub struct Quiet {
 
 /// The signature of `report`.
 pub fn signature(report: &Report) -> Signature {
-    let mut said = vec![ROOM];
+    let mut said = vec![SAID];
     report.status.write(&mut said);
     report.metadata.write(&mut said);
     report.running_matches.write(&mut said);
@@ -91,7 +97,10 @@ pub fn encode_room(room: &Room, quiet: Option<Quiet>) -> Vec<u8> {
 
 /// Reads a room.
 pub fn decode_room(bytes: &[u8]) -> Result<KeptRoom, RecordError> {
-    let mut from = open(bytes, ROOM)?;
+    let (mut from, is_before) = match open(bytes, ROOM) {
+        Err(RecordError::Format { found: ROOM_BEFORE }) => (open(bytes, ROOM_BEFORE)?, true),
+        opened => (opened?, false),
+    };
     from.take(1)?;
     let position = u64::from_be_bytes(eight(&mut from)?);
     let life_at = time(&mut from)?;
@@ -105,6 +114,10 @@ pub fn decode_room(bytes: &[u8]) -> Result<KeptRoom, RecordError> {
     let until = time(&mut from)?;
     let origin = Origin::read(&mut from)?;
     let rest = Rest::read(&mut from)?;
+    let leaving = match is_before {
+        true => None,
+        false => Coded::read(&mut from)?,
+    };
     from.end()?;
     let last = match (rest.said, sent_at, received_at) {
         (Some(said), Some(sent_at), Some(received_at)) => Some(Accepted {
@@ -135,6 +148,7 @@ pub fn decode_room(bytes: &[u8]) -> Result<KeptRoom, RecordError> {
         allocation_expired: rest.allocation_expired,
         occupied_since: rest.occupied_since,
         node: rest.node,
+        leaving,
         addresses: rest.addresses,
         ports: rest.ports,
         capacity: rest.capacity,
@@ -237,10 +251,12 @@ fn write_rest(room: &Room, out: &mut Vec<u8>) {
     room.capacity.write(out);
     room.running_matches.write(out);
     room.metadata.write(out);
+    // Behind everything that the format before had.
+    room.leaving.write(out);
 }
 
 impl Rest {
-    /// In the order of [`write_rest`].
+    /// In the order of [`write_rest`], up to the end of the format before.
     fn read(from: &mut Bytes<'_>) -> Result<Self, RecordError> {
         Ok(Self {
             id: Coded::read(from)?,
