@@ -29,7 +29,7 @@ use crate::catalog::Catalog;
 use crate::control::{Clock, Command, Control, Deps, Desired, Scale};
 use crate::known::{self, Known};
 use crate::metrics::{Dependency, Metrics};
-use crate::store::operations::{self, Input};
+use crate::store::operations::{Input, Operation};
 use crate::store::{self, Store};
 use crate::tasks::{Kind, Tasks};
 use definitions::Copies;
@@ -160,8 +160,12 @@ impl Supervisor {
     }
 
     /// Gives what was asked for by hand to the loop, each operation once; the runner writes what came of it.
-    async fn hand_over(&self, name: &SchedulerName, this: &mut Running) -> Result<(), store::Error> {
-        let open = self.store.open_operations(name).await?;
+    async fn hand_over(
+        &self,
+        name: &SchedulerName,
+        this: &mut Running,
+        open: Vec<Operation>,
+    ) -> Result<(), store::Error> {
         this.handed
             .retain(|id| open.iter().any(|operation| operation.id == *id));
         for operation in open {
@@ -187,7 +191,7 @@ impl Supervisor {
         &self,
         name: &SchedulerName,
         this: &Running,
-        operation: &operations::Operation,
+        operation: &Operation,
     ) -> Result<(), store::Error> {
         let version = match operation.input {
             Input::Create { version } | Input::Update { to: version, .. } => version,
@@ -274,12 +278,27 @@ impl Keeper {
             !this.commands.is_closed()
         });
         self.copies.retain(|name| ours.contains(name));
+        // For all at once: a question for each would be most of what a worker at rest asks.
+        let mut open = match self.is_away {
+            // What was asked for is still there when it answers.
+            true => None,
+            false => match self.supervisor.store.all_open_operations().await {
+                Ok(open) => Some(open),
+                Err(error) => {
+                    self.miss(&error);
+                    None
+                }
+            },
+        };
         for entry in ours.into_iter().filter_map(|name| known.get(name)) {
             let name = entry.stored.name.clone();
             self.copies
                 .keep(self.supervisor.deps.registry.as_ref(), &entry.stored)
                 .await;
-            match self.keep(entry).await {
+            let open = open
+                .as_mut()
+                .map(|open| open.remove(&name).unwrap_or_else(|| Ok(Vec::new())));
+            match self.keep(entry, open.transpose()).await {
                 Ok(()) => {}
                 Err(error) if error.is_outage() => self.miss(&error),
                 Err(error) => self.tell(&name, chain(&error)),
@@ -287,7 +306,12 @@ impl Keeper {
         }
     }
 
-    async fn keep(&mut self, entry: Arc<known::Entry>) -> Result<(), store::Error> {
+    /// `open` is what was asked for by hand, if the store says it.
+    async fn keep(
+        &mut self,
+        entry: Arc<known::Entry>,
+        open: Result<Option<Vec<Operation>>, store::Error>,
+    ) -> Result<(), store::Error> {
         let supervisor = &self.supervisor;
         let (with, tasks) = ((&supervisor.store, &supervisor.catalog), &supervisor.tasks);
         let name = entry.stored.name.clone();
@@ -304,11 +328,12 @@ impl Keeper {
         if this.made_from.stored != entry.stored || !is_complete {
             self.loading.begin(with, tasks, entry);
         }
-        if self.is_away {
-            // One scheduler after the other would wait for it; what was asked for is still there when it answers.
-            return Ok(());
+        match open? {
+            // One scheduler after the other would wait for it.
+            Some(_) if self.is_away => Ok(()),
+            Some(open) => supervisor.hand_over(&name, this, open).await,
+            None => Ok(()),
         }
-        supervisor.hand_over(&name, this).await
     }
 
     /// Gives a loop what it goes by from now on; begins it when there is none.

@@ -21,6 +21,9 @@ use crate::registry::{Fence, State};
 /// Before the next step after one that changed something: its effects are to be seen soon.
 const SOON: Span = Span::from_ms(100);
 
+/// What is due so soon after the first thing is waited for.
+const TOGETHER: Span = Span::from_ms(50);
+
 /// Before the next step after one that failed.
 const AFTER_ERROR: Span = Span::from_secs(1);
 
@@ -347,7 +350,10 @@ impl Control {
             deadline,
         ];
         let registrys = registrys.into_iter().flatten().map(|then| now + then.since(at));
-        let first = mine.into_iter().flatten().chain(registrys).min();
+        let all: Vec<Timestamp> = mine.into_iter().flatten().chain(registrys).collect();
+        let first = all.iter().copied().min();
+        // One step for all that is due about then; the two clocks are not quite the same either.
+        let first = first.and_then(|first| all.into_iter().filter(|at| *at <= first + TOGETHER).max());
         first.unwrap_or(now).max(now + SOON)
     }
 }

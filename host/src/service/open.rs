@@ -28,6 +28,10 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// How long one act on the cluster may take: less than what a loop reckons with.
 const ACT: Duration = Duration::from_millis(4_500);
 
+/// Time between two lists of rooms whose watch says nothing: what a hint that got lost costs. A list is two calls, so that
+/// ten seconds would be most of what a scheduler at rest costs; a watch that is interrupted asks for lists by itself.
+const LIST_EVERY: Span = Span::from_secs(60);
+
 /// What was opened.
 pub(super) struct Opened {
     /// What an installation is made of.
@@ -69,6 +73,7 @@ pub(super) async fn open(settings: &Settings, needs: Needs, metrics: Arc<Metrics
         control: control::Settings {
             cap: settings.max_rooms,
             lease: Span::from_ms(u64::try_from(settings.lease.as_millis()).unwrap_or(u64::MAX)),
+            list_every: LIST_EVERY,
             ..control::Settings::default()
         },
         maestro: std::env::current_exe().context("can't find this program's own file")?,

@@ -140,6 +140,8 @@ impl Watches {
                     if failure.is_gone() {
                         place = None;
                     }
+                    // Whoever waits goes by lists until there is a watch again.
+                    self.hints.wake(&scheduler);
                     tokio::select! {
                         () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSES.1),
                         () = self.hints.let_in.notified() => pause = PAUSES.0,
