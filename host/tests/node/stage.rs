@@ -70,7 +70,8 @@ impl Stage {
         command
             .args(["serve", "--insecure", "--listen", &free.to_string()])
             .args(["--rooms-url", &format!("http://{free}")])
-            .args(["--kubeconfig", &testbed("KUBECONFIG"), "--data"])
+            // With the rights that the chart gives it.
+            .args(["--kubeconfig", &testbed("MAESTRO_KUBECONFIG"), "--data"])
             .arg(folder.path().join("data"));
         let running = Running::run(command);
         Self {
