@@ -38,6 +38,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use maestro_core::decision::Decision;
 use maestro_core::names::SchedulerName;
+use maestro_core::scheduler::PortRange;
 use tokio::sync::Notify;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
@@ -86,6 +87,8 @@ pub struct Api {
     pub changed: Arc<Notify>,
     /// Most rooms of one scheduler.
     pub cap: u32,
+    /// The ports of nodes that rooms can have; `None` where rooms run elsewhere than on Kubernetes.
+    pub node_ports: Option<PortRange>,
     /// How often each room may call, and the store be asked for what nobody knows.
     pub limits: Arc<limit::Limits>,
     /// Who watches schedulers.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use maestro_core::scheduler::PortRange;
 use maestro_core::time::{Span, Timestamp};
 use maestro_engine::{Compiler, Engine, Evaluator};
 use tokio::net::TcpListener;
@@ -49,6 +50,8 @@ pub struct Parts {
     pub operators: Operators,
     /// Where is counted what happens.
     pub metrics: Arc<Metrics>,
+    /// The ports of nodes that rooms can have; `None` where rooms run elsewhere than on Kubernetes.
+    pub node_ports: Option<PortRange>,
     /// Bounds and times of the loops.
     pub control: control::Settings,
     /// This binary, for its hidden verbs.
@@ -96,6 +99,7 @@ impl App {
             wall: clock::system(),
             changed: Arc::new(Notify::new()),
             cap: parts.control.cap,
+            node_ports: parts.node_ports,
             operators: parts.operators,
             metrics,
             probe: Arc::default(),

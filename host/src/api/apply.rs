@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use maestro_core::names::{Digest, SchedulerName, Version};
+use maestro_core::ports;
 use maestro_wire::document::{self, Document, Warning};
 
 use super::Api;
@@ -45,7 +46,9 @@ pub(super) async fn check(api: &Api, text: &str) -> Result<Vec<Ready>, Problem> 
     }
     let mut ready = Vec::new();
     let mut problems = Vec::new();
-    for document in documents {
+    for mut document in documents {
+        let shortage = shortage(api, &document);
+        document.warnings.extend(shortage);
         match api.catalog.check(&document).await {
             Ok(digests) => ready.push(Ready {
                 deployed: deployed(api, &document, &digests),
@@ -59,6 +62,20 @@ pub(super) async fn check(api: &Api, text: &str) -> Result<Vec<Ready>, Problem> 
         true => Ok(ready),
         false => Err(Problem::listed(problems)),
     }
+}
+
+/// Whether rooms may come to lack ports of nodes, where those of the cluster are known.
+fn shortage(api: &Api, document: &Document) -> Option<Warning> {
+    let range = api.node_ports?;
+    let known: Vec<_> = api
+        .known
+        .names()
+        .iter()
+        .filter_map(|name| api.known.get(name))
+        .collect();
+    let others = known.iter().map(|entry| &entry.scheduler);
+    let shortage = ports::shortage(&document.scheduler, others, range)?;
+    Some(document.problem("autoscaling.max", shortage.to_string()))
 }
 
 /// The digests of policies that don't ship with Maestro, and so could be removed before the document is stored.

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
+use maestro_core::scheduler::PortRange;
 
 use crate::listen::Listen;
 
@@ -161,6 +162,17 @@ pub struct Settings {
     )]
     pub kube_burst: u32,
 
+    /// The cluster's range of node ports: what rooms with `network: nodePort` share. Only used to warn beforehand.
+    #[arg(
+        long,
+        value_name = "FROM-TO",
+        env = "MAESTRO_NODE_PORTS",
+        default_value = "30000-32767",
+        value_parser = ports,
+        help_heading = "Kubernetes"
+    )]
+    pub node_ports: PortRange,
+
     /// Scheduler documents, or folders of them, that are reconciled: created and updated, and not to be changed through the API.
     #[arg(
         long,
@@ -256,6 +268,14 @@ fn url(text: &str) -> Result<String, String> {
         true => Err("expected a URL, as in http://maestro.games.svc:8080".to_owned()),
         false => Ok(text.trim_end_matches('/').to_owned()),
     }
+}
+
+fn ports(text: &str) -> Result<PortRange, String> {
+    let range = text.split_once('-').and_then(|(start, end)| {
+        let (start, end) = (start.trim().parse().ok()?, end.trim().parse().ok()?);
+        (0 < start && start <= end).then_some(PortRange { start, end })
+    });
+    range.ok_or_else(|| "expected two ports, as in 30000-32767".to_owned())
 }
 
 /// A lease leaves a call to the cluster (5 s) and a margin (2 s) after it was renewed at a third.

@@ -67,6 +67,7 @@ impl Embedded {
             // Whoever reaches it may do what they want: `dev` listens on loopback, or was told --insecure.
             operators: Operators::default(),
             metrics: Arc::default(),
+            node_ports: None,
             control: control::Settings {
                 cap: settings.cap,
                 min_period: settings.min_period,

@@ -70,6 +70,7 @@ pub(super) async fn open(settings: &Settings, needs: Needs, metrics: Arc<Metrics
         key: needs.key.or(kept).context("there is no key")?,
         operators: needs.operators,
         metrics: Arc::clone(&metrics),
+        node_ports: Some(settings.node_ports),
         control: control::Settings {
             cap: settings.max_rooms,
             lease: Span::from_ms(u64::try_from(settings.lease.as_millis()).unwrap_or(u64::MAX)),

@@ -81,6 +81,7 @@ impl Host {
             wall: clock,
             changed: Arc::default(),
             cap: 50,
+            node_ports: None,
             limits: Arc::default(),
             watchers: Arc::default(),
             operators: Operators::default(),

@@ -227,7 +227,7 @@ fn role(verb: &str, bed: &Bed, key: &str) -> Command {
     let mut command = Command::new(MAESTRO);
     command.args([verb, "--listen", "127.0.0.1:0", "--insecure", "--key", key]);
     command.args(["--database", &bed.database, "--redis", &bed.redis]);
-    command.args(["--redis-prefix", &bed.prefix(), "--kubeconfig", &bed.kubeconfig]);
+    command.args(["--redis-prefix", &bed.prefix(), "--kubeconfig", &bed.account]);
     command
 }
 
