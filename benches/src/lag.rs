@@ -2,18 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use http_body_util::Full;
-use hyper::Request;
-use hyper::body::Bytes;
-use hyper::client::conn::http1::SendRequest;
+use anyhow::{Context, Result};
 
-use crate::load;
+use crate::load::Client;
 use crate::measure::Times;
-use crate::start::{Dev, number};
+use crate::start::Dev;
 
 /// Schedulers, each asked once.
 const SCHEDULERS: usize = 60;
+
+/// The longest that anything may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One room, and more at once when it is in use.
 fn document(name: &str) -> String {
@@ -23,40 +22,10 @@ fn document(name: &str) -> String {
     )
 }
 
-struct Client(SendRequest<Full<Bytes>>);
-
-impl Client {
-    async fn send(&mut self, method: &str, path: &str, body: String) -> Result<String> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "localhost");
-        let answer = load::send(&mut self.0, request.body(Full::new(Bytes::from(body)))?).await?;
-        Ok(String::from_utf8(answer.to_vec())?)
-    }
-
-    /// Waits until a key of the scheduler's status has at least this value.
-    async fn wait(&mut self, name: &str, key: &str, least: u64) -> Result<()> {
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(30) {
-            let status = self
-                .send("GET", &format!("/scheduler/{name}"), String::new())
-                .await;
-            // Before its document is stored, nobody knows the scheduler.
-            let status = status.unwrap_or_default();
-            if number(&status, key).is_some_and(|value| value >= least) {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        bail!("{key} of {name} never was {least}")
-    }
-}
-
 async fn ask(client: &mut Client, name: &str) -> Result<Duration> {
-    client.wait(name, "roomsAtReady", 1).await?;
+    client.wait(name, "roomsAtReady", 1, PATIENCE).await?;
     let rooms = client
-        .send("GET", &format!("/scheduler/{name}/rooms"), String::new())
+        .send("GET", &format!("/scheduler/{name}/rooms"), "")
         .await?;
     let room = rooms.split('"').nth(3).context("no ready room")?.to_owned();
     let path = format!("/scheduler/{name}/rooms/{room}/ping");
@@ -68,10 +37,10 @@ async fn ask(client: &mut Client, name: &str) -> Result<Duration> {
         .send(
             "PUT",
             &path,
-            format!("{{\"status\":\"occupied\",\"timestamp\":{}}}", seconds + 1),
+            &format!("{{\"status\":\"occupied\",\"timestamp\":{}}}", seconds + 1),
         )
         .await?;
-    client.wait(name, "wanted", 2).await?;
+    client.wait(name, "wanted", 2, PATIENCE).await?;
     Ok(began.elapsed())
 }
 
@@ -82,7 +51,7 @@ pub(crate) fn run() -> Result<()> {
         let documents: Vec<String> = (0..SCHEDULERS).map(|index| document(&format!("lag-{index}"))).collect();
         std::fs::write(&hello, documents.join("---\n"))?;
         let dev = Dev::start(folder.path(), &["--matches", "none", &hello.display().to_string()])?;
-        let mut client = Client(load::connect(dev.address).await?);
+        let mut client = Client::connect(dev.0.address).await?;
         let mut times = Vec::new();
         for index in 0..SCHEDULERS {
             times.push(ask(&mut client, &format!("lag-{index}")).await?);

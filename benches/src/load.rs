@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use http_body_util::{BodyExt, Full};
+use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -33,10 +33,57 @@ pub(crate) async fn send(
     let answer = connection.send_request(request).await?;
     let status = answer.status();
     let body = answer.into_body().collect().await?.to_bytes();
-    if status != StatusCode::OK {
+    if !status.is_success() {
         bail!("{status}: {}", String::from_utf8_lossy(&body));
     }
     Ok(body)
+}
+
+/// An open connection to an API, and what one asks of it.
+pub(crate) struct Client(SendRequest<Full<Bytes>>);
+
+impl Client {
+    pub(crate) async fn connect(address: SocketAddr) -> Result<Self> {
+        connect(address).await.map(Self)
+    }
+
+    /// Sends a request; answers its body.
+    pub(crate) async fn send(&mut self, method: &str, path: &str, body: &str) -> Result<String> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "localhost");
+        let body = Full::new(Bytes::from(body.to_owned()));
+        let answer = send(&mut self.0, request.body(body)?).await?;
+        Ok(String::from_utf8(answer.to_vec())?)
+    }
+
+    /// Waits until a key of the scheduler's status has at least this value.
+    pub(crate) async fn wait(&mut self, name: &str, key: &str, least: u64, time: Duration) -> Result<()> {
+        let began = Instant::now();
+        let mut value = None;
+        while began.elapsed() < time {
+            let status = self.send("GET", &format!("/scheduler/{name}"), "").await;
+            // Before its document is stored, nobody knows the scheduler.
+            value = number(&status.unwrap_or_default(), key);
+            if value.is_some_and(|value| value >= least) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        bail!("{key} of {name} never was {least}, it is {value:?}")
+    }
+}
+
+/// A whole number after a key of a JSON text.
+pub(crate) fn number(json: &str, key: &str) -> Option<u64> {
+    let after = json.split_once(&format!("\"{key}\":"))?.1;
+    let digits: String = after
+        .trim_start()
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    digits.parse().ok()
 }
 
 /// Requests answered a second, over so many connections, for this long.

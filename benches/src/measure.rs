@@ -1,7 +1,10 @@
 //! Clocks and the arithmetic of figures.
 
+use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use rustix::time::{ClockId, clock_gettime};
 
 /// CPU time that this thread has used.
@@ -49,4 +52,42 @@ impl Times {
         let place = (self.0.len() * percent).div_ceil(100).max(1) - 1;
         self.0.get(place).copied().unwrap_or_default().as_secs_f64() * 1e3
     }
+}
+
+/// What a process has used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Used {
+    /// CPU time since it began.
+    pub(crate) cpu: Duration,
+    /// Resident memory.
+    pub(crate) mebibytes: f64,
+}
+
+impl Used {
+    /// Per cent of a core that it used since `before`, which is so long ago.
+    pub(crate) fn share(self, before: Self, time: Duration) -> f64 {
+        (self.cpu - before.cpu).as_secs_f64() * 100.0 / time.as_secs_f64()
+    }
+}
+
+/// What the process of this number has used, without its children.
+pub(crate) fn used(pid: u32) -> Result<Used> {
+    let folder = PathBuf::from(format!("/proc/{pid}"));
+    let stat = fs::read_to_string(folder.join("stat"))?;
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or("").split(' ').collect();
+    let ticks = |at: usize| {
+        let text = fields.get(at).and_then(|text| text.parse::<u64>().ok());
+        text.unwrap_or(0)
+    };
+    let ticks_a_second = rustix::param::clock_ticks_per_second();
+    let cpu = Duration::from_secs_f64((ticks(11) + ticks(12)) as f64 / ticks_a_second as f64);
+    let status = fs::read_to_string(folder.join("status"))?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: f64 = resident
+        .and_then(|text| text.trim().trim_end_matches(" kB").parse().ok())
+        .unwrap_or(0.0);
+    Ok(Used {
+        cpu,
+        mebibytes: kib / 1024.0,
+    })
 }

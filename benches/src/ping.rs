@@ -12,7 +12,7 @@ use axum::routing::put;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Bytes;
-use maestro::api::{Api, Heads, Key, router};
+use maestro::api::{Api, Heads, Key, Operators, router};
 use maestro::catalog::Catalog;
 use maestro::cluster::local::{self, Local, Program};
 use maestro::registry::clock;
@@ -121,6 +121,9 @@ async fn pong(folder: &Path) -> Result<Api> {
         cap: 50,
         limits: Arc::default(),
         watchers: Arc::default(),
+        operators: Operators::default(),
+        metrics: Arc::default(),
+        probe: Arc::default(),
     };
     maestro::api::apply::apply(&api, PONG, &maestro::store::schedulers::ManagedBy::Api)
         .await

@@ -6,7 +6,11 @@ mod policies;
 mod rooms;
 mod schedulers;
 
+use std::fmt;
+use std::str::FromStr;
+
 use clap::{Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 pub(crate) use contexts::ContextVerb;
 pub(crate) use nodes::DrainNode;
@@ -22,7 +26,7 @@ pub(crate) use schedulers::{
     name = "maestro-cli",
     version,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no such scheduler, room or policy, 4 Maestro can't be reached, or something else answers. `diff` and `apply --exit-code` have codes of their own.\n\nWhich Maestro: --url or --context, else MAESTRO_URL, else MAESTRO_CONTEXT, else the context in use, else http://127.0.0.1:8080.\n\nTry: maestro-cli status hello    maestro-cli explain hello"
+    after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no such scheduler, room or policy, 4 Maestro can't be reached, or something else answers. `diff` and `apply --exit-code` have codes of their own.\n\nWhich Maestro: --url or --context, else MAESTRO_URL, else MAESTRO_CONTEXT, else the context in use, else http://127.0.0.1:8080.\n\nIts token: --token, else MAESTRO_TOKEN, else the one that the context was added with. Other users of this machine see what stands on a command line, so that MAESTRO_TOKEN is the better place.\n\nTry: maestro-cli status hello    maestro-cli explain hello"
 )]
 pub(crate) struct Cli {
     /// Where Maestro listens, as in http://127.0.0.1:8080 [env: MAESTRO_URL].
@@ -31,12 +35,46 @@ pub(crate) struct Cli {
     /// The context that says where, in place of the one in use [env: MAESTRO_CONTEXT].
     #[arg(long, global = true, value_name = "CONTEXT", help_heading = "With every verb")]
     pub context: Option<String>,
+    /// The operator's token that the Maestro asks for, if it asks for one [env: MAESTRO_TOKEN].
+    #[arg(long, global = true, value_name = "TOKEN", help_heading = "With every verb")]
+    pub token: Option<Token>,
     /// How to print what is asked for.
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT", help_heading = "With every verb")]
     pub output: Format,
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
+}
+
+/// An operator's token; never shown.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Token(String);
+
+impl Token {
+    /// The header that it is sent in.
+    pub(crate) fn header(&self) -> String {
+        format!("Bearer {}", self.0)
+    }
+}
+
+impl FromStr for Token {
+    type Err = &'static str;
+
+    /// Takes what fits into a header; line breaks around it come from files.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let token = text.trim();
+        match !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            true => Ok(Self(token.to_owned())),
+            false => Err("expected a token without spaces, as `maestro token` makes it"),
+        }
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a token")
+    }
 }
 
 /// How data is printed.

@@ -6,8 +6,10 @@ use std::time::Duration;
 use maestro_wire::http::ErrorBody;
 use serde::de::DeserializeOwned;
 use ureq::http::Response;
-use ureq::{Agent, Proxy};
+use ureq::{Agent, Proxy, RequestBuilder};
 
+use crate::args::Token;
+use crate::context::Place;
 use crate::stream::Stream;
 use crate::terminal::Busy;
 use crate::trust;
@@ -29,6 +31,7 @@ const STREAM_TIMEOUT: Duration = Duration::from_secs(40);
 pub(crate) struct Client {
     agent: Agent,
     url: String,
+    token: Option<Token>,
 }
 
 /// Why a call did not give what it was made for.
@@ -142,18 +145,19 @@ impl Error {
 }
 
 impl Client {
-    /// A client of the Maestro at `url`.
-    pub(crate) fn new(url: &str) -> Result<Self, Error> {
-        Self::with_timeout(url, CALL_TIMEOUT)
+    /// A client of the Maestro at `place`.
+    pub(crate) fn new(place: &Place) -> Result<Self, Error> {
+        Self::with_timeout(place, CALL_TIMEOUT)
     }
 
     /// The same with little patience.
-    pub(crate) fn with_timeout(url: &str, timeout: Duration) -> Result<Self, Error> {
+    pub(crate) fn with_timeout(place: &Place, timeout: Duration) -> Result<Self, Error> {
+        let Place { url, token } = place;
         let place = url
             .strip_prefix("http://")
             .or_else(|| url.strip_prefix("https://"));
         if place.is_none_or(|place| place.trim_end_matches('/').is_empty()) {
-            return Err(Error::Url { url: url.to_owned() });
+            return Err(Error::Url { url: url.clone() });
         }
         let url = url.trim_end_matches('/');
         // A proxy may be spoken to over HTTPS too. Reading all authorities takes a while, which plain HTTP does without.
@@ -181,6 +185,7 @@ impl Client {
         Ok(Self {
             agent: config.into(),
             url: url.to_owned(),
+            token: token.clone(),
         })
     }
 
@@ -188,7 +193,8 @@ impl Client {
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         let url = self.at(path);
         let _busy = self.busy();
-        let answer = self.agent.get(&url).header("accept", "application/json").call();
+        let request = self.known(self.agent.get(&url));
+        let answer = request.header("accept", "application/json").call();
         self.json(url, answer)
     }
 
@@ -196,14 +202,15 @@ impl Client {
     pub(crate) fn get_text(&self, path: &str) -> Result<String, Error> {
         let url = self.at(path);
         let _busy = self.busy();
-        let answer = self.agent.get(&url).call();
+        let answer = self.known(self.agent.get(&url)).call();
         self.text(url, answer)
     }
 
     /// Opens a stream of events, which goes on after the event `last` if one is given.
     pub(crate) fn stream(&self, path: &str, last: Option<&str>) -> Result<Stream, Error> {
         let url = self.at(path);
-        let mut request = self.agent.get(&url).header("accept", "text/event-stream");
+        let request = self.known(self.agent.get(&url));
+        let mut request = request.header("accept", "text/event-stream");
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
@@ -226,7 +233,8 @@ impl Client {
     pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, kind: &str, body: &[u8]) -> Result<T, Error> {
         let url = self.at(path);
         let _busy = self.busy();
-        let answer = self.agent.post(&url).content_type(kind).send(body);
+        let request = self.known(self.agent.post(&url));
+        let answer = request.content_type(kind).send(body);
         self.json(url, answer)
     }
 
@@ -234,7 +242,8 @@ impl Client {
     pub(crate) fn put<T: DeserializeOwned>(&self, path: &str, kind: &str, body: &[u8]) -> Result<T, Error> {
         let url = self.at(path);
         let _busy = self.busy();
-        let answer = self.agent.put(&url).content_type(kind).send(body);
+        let request = self.known(self.agent.put(&url));
+        let answer = request.content_type(kind).send(body);
         self.json(url, answer)
     }
 
@@ -242,8 +251,16 @@ impl Client {
     pub(crate) fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         let url = self.at(path);
         let _busy = self.busy();
-        let answer = self.agent.delete(&url).call();
+        let answer = self.known(self.agent.delete(&url)).call();
         self.json(url, answer)
+    }
+
+    /// A request that says who sends it.
+    fn known<Body>(&self, request: RequestBuilder<Body>) -> RequestBuilder<Body> {
+        match &self.token {
+            Some(token) => request.header("authorization", token.header()),
+            None => request,
+        }
     }
 
     fn busy(&self) -> Busy {

@@ -130,11 +130,13 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Names { words } => return complete::names(words).map(|()| ExitCode::SUCCESS),
         Verb::CompilePolicy { .. } => return Ok(maestro_engine::compile_child_main()),
         Verb::Context(verb) => {
-            return contexts::run(format, verb, cli.url.as_deref()).map(|()| ExitCode::SUCCESS);
+            return contexts::run(format, verb, cli.url.as_deref(), cli.token.as_ref())
+                .map(|()| ExitCode::SUCCESS);
         }
         _ => {}
     }
-    let client = Client::new(&context::url(cli.url.as_deref(), cli.context.as_deref())?)?;
+    let place = context::place(cli.url.as_deref(), cli.context.as_deref(), cli.token.as_ref())?;
+    let client = Client::new(&place)?;
     match &cli.verb {
         Verb::Apply(apply) => return apply::apply(&client, format, apply),
         Verb::Diff(files) => return apply::diff(&client, format, files),

@@ -11,6 +11,8 @@ use maestro_wire::document::nearest;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
+use crate::args::Token;
+
 /// Where Maestro listens when nobody says.
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
@@ -32,6 +34,18 @@ pub(crate) struct Contexts {
 pub(crate) struct Context {
     /// Where it listens.
     pub url: String,
+    /// The token that it asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Token>,
+}
+
+/// Which Maestro is meant, and what it is told.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Place {
+    /// Where it listens.
+    pub url: String,
+    /// The token that it asks for.
+    pub token: Option<Token>,
 }
 
 /// Why contexts can't be used.
@@ -48,6 +62,9 @@ pub(crate) enum Error {
         /// The one that was most likely meant.
         nearest: Option<String>,
     },
+    /// MAESTRO_TOKEN holds no token.
+    #[error("MAESTRO_TOKEN holds no token: {0}")]
+    Token(&'static str),
     /// Neither XDG_CONFIG_HOME nor HOME is set.
     #[error("there is no config folder: neither XDG_CONFIG_HOME nor HOME is set")]
     Folder,
@@ -91,7 +108,7 @@ impl Error {
     /// Whether it lies in what the user typed, and not in a file.
     pub(crate) fn is_usage(&self) -> bool {
         match self {
-            Self::Both | Self::Unknown { .. } => true,
+            Self::Both | Self::Unknown { .. } | Self::Token(_) => true,
             Self::Folder | Self::Read { .. } | Self::Broken { .. } | Self::Write { .. } => false,
         }
     }
@@ -131,7 +148,7 @@ impl Contexts {
     }
 
     /// A new file takes the old one's place in one step, so that nobody reads half of it. It is its owner's alone
-    /// (0600), as temporary files are: a URL can hold a password.
+    /// (0600), as temporary files are: a token is a secret, and a URL can hold one.
     fn write(&self, path: &Path) -> Result<(), Error> {
         let write = || -> io::Result<()> {
             let folder = path.parent().unwrap_or(Path::new("."));
@@ -150,19 +167,29 @@ impl Contexts {
     }
 }
 
-/// The URL that is meant: `url` or `context` of the command line, else MAESTRO_URL, else MAESTRO_CONTEXT, else the
-/// context in use, else this machine.
-pub(crate) fn url(url: Option<&str>, context: Option<&str>) -> Result<String, Error> {
+/// The Maestro that is meant: `url` or `context` of the command line, else MAESTRO_URL, else MAESTRO_CONTEXT, else the
+/// context in use, else this machine. Its token is `token`, else MAESTRO_TOKEN, else the context's.
+pub(crate) fn place(url: Option<&str>, context: Option<&str>, token: Option<&Token>) -> Result<Place, Error> {
     let said = [url.map(str::to_owned), context.map(str::to_owned)];
     let around = [variable("MAESTRO_URL"), variable("MAESTRO_CONTEXT")];
-    choose(said, around, Contexts::load)
+    let chosen = choose(said, around, Contexts::load)?;
+    let given = match token {
+        Some(token) => Some(token.clone()),
+        None => variable("MAESTRO_TOKEN")
+            .map(|text| text.parse().map_err(Error::Token))
+            .transpose()?,
+    };
+    Ok(Place {
+        token: given.or(chosen.token),
+        url: chosen.url,
+    })
 }
 
 fn choose(
     said: [Option<String>; 2],
     around: [Option<String>; 2],
     load: impl FnOnce() -> Result<Contexts, Error>,
-) -> Result<String, Error> {
+) -> Result<Place, Error> {
     let (url, name) = match (said, around) {
         ([Some(_), Some(_)], _) => return Err(Error::Both),
         ([Some(url), None], _) => (Some(url), None),
@@ -170,16 +197,22 @@ fn choose(
         ([None, None], [Some(url), _]) => (Some(url), None),
         ([None, None], [None, name]) => (None, name),
     };
+    // A context's token goes nowhere but to its own Maestro.
+    let at = |url: String| Place { url, token: None };
+    let of = |context: &Context| Place {
+        url: context.url.clone(),
+        token: context.token.clone(),
+    };
     match (url, name) {
-        (Some(url), _) => Ok(url),
-        (None, Some(name)) => Ok(load()?.get(&name)?.url.clone()),
+        (Some(url), _) => Ok(at(url)),
+        (None, Some(name)) => Ok(of(load()?.get(&name)?)),
         (None, None) => match load() {
             Ok(contexts) => match &contexts.current {
-                Some(name) => Ok(contexts.get(name)?.url.clone()),
-                None => Ok(DEFAULT_URL.to_owned()),
+                Some(name) => Ok(of(contexts.get(name)?)),
+                None => Ok(at(DEFAULT_URL.to_owned())),
             },
             // Nobody asked for a context, and a service account has no home.
-            Err(Error::Folder) => Ok(DEFAULT_URL.to_owned()),
+            Err(Error::Folder) => Ok(at(DEFAULT_URL.to_owned())),
             Err(error) => Err(error),
         },
     }
@@ -207,7 +240,10 @@ mod tests {
     use super::*;
 
     fn two() -> Contexts {
-        let at = |url: &str| Context { url: url.to_owned() };
+        let at = |url: &str| Context {
+            url: url.to_owned(),
+            token: "secret".parse().ok().filter(|_| url == "http://prod"),
+        };
         Contexts {
             current: Some("home".to_owned()),
             contexts: BTreeMap::from([
@@ -223,7 +259,7 @@ mod tests {
             let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
             let url = choose(said.map(given), around.map(given), || Ok(two()));
             assert_eq!(
-                url.unwrap_or_else(|error| error.to_string()),
+                url.map_or_else(|error| error.to_string(), |place| place.url),
                 expected,
                 "{said:?} {around:?}"
             );
@@ -245,13 +281,18 @@ mod tests {
         );
         let none = || [None, None];
         assert_eq!(
-            choose(none(), none(), || Ok(Contexts::default())).unwrap(),
+            choose(none(), none(), || Ok(Contexts::default())).unwrap().url,
             DEFAULT_URL
         );
         assert_eq!(
-            choose(none(), none(), || Err(Error::Folder)).unwrap(),
+            choose(none(), none(), || Err(Error::Folder)).unwrap().url,
             DEFAULT_URL
         );
+        let prod = choose([None, Some("prod".to_owned())], none(), || Ok(two())).unwrap();
+        assert_eq!(prod.token, "secret".parse().ok());
+        let elsewhere = choose([Some("http://x".to_owned()), None], none(), || Ok(two())).unwrap();
+        assert_eq!(elsewhere.token, None, "another place is told no context's token");
+        assert!(!format!("{prod:?}").contains("secret"));
     }
 
     #[test]

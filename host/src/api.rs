@@ -1,5 +1,9 @@
 //! The HTTP API: routes, limits, and what every answer carries.
 //!
+//! Three kinds of routes: those that rooms call, with the rooms' own tokens; those of operators, for whom a token may be
+//! asked too ([`Operators`]); and probes, which anybody may ask. One listener serves them all, or rooms have one of
+//! their own.
+//!
 //! Requests record facts in the registry or intent in the store and wake the loop; none of them acts on a cluster.
 //! Room routes touch the registry alone, but for events. Names, fields and success bodies of the older system are kept.
 
@@ -11,8 +15,10 @@ mod events;
 mod extract;
 mod health;
 mod limit;
+mod metrics;
 mod nodes;
 mod openapi;
+mod operators;
 mod parameter;
 mod policies;
 mod problem;
@@ -40,15 +46,21 @@ use crate::catalog::Catalog;
 use crate::cluster::Cluster;
 use crate::control::{Clock, TokenMaker};
 use crate::known::{Entry, Known};
+use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::store::Store;
 
 pub use auth::Key;
+pub use health::Probe;
+pub use operators::{Exposed, HashError, Operators};
 use problem::{Problem, guarded};
 pub use serve::{Heads, serve};
 
 /// The longest that most requests may take.
 const REQUEST: Duration = Duration::from_secs(10);
+
+/// The longest that the store is waited for where there is an answer without it.
+const STORE: Duration = Duration::from_secs(2);
 
 /// The longest that deploying a policy may take, compilation included.
 const DEPLOYMENT: Duration = Duration::from_secs(90);
@@ -78,6 +90,12 @@ pub struct Api {
     pub limits: Arc<limit::Limits>,
     /// Who watches schedulers.
     pub watchers: Arc<watch::Watchers>,
+    /// Who may call operators' routes.
+    pub operators: Operators,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What probes are told.
+    pub probe: Arc<Probe>,
 }
 
 /// Routes share one; those that are not asked all the time take a copy.
@@ -126,37 +144,124 @@ impl Api {
         }
     }
 
+    /// What the store says, for an answer that is worth something without it too: `None` when it does not answer soon.
+    async fn if_store_answers<T>(
+        &self,
+        asked: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<Option<T>, Problem> {
+        if self.known.is_store_away() {
+            return Ok(None);
+        }
+        match tokio::time::timeout(STORE, asked).await {
+            Ok(Ok(said)) => Ok(Some(said)),
+            Ok(Err(problem)) if problem.is_outage() => Ok(None),
+            Ok(Err(problem)) => Err(problem),
+            Err(_) => Ok(None),
+        }
+    }
+
     fn unknown_scheduler(&self, name: &str) -> Problem {
         let known = self.known.names();
         Problem::unknown("scheduler", name, known.iter().map(SchedulerName::as_str))
     }
 }
 
-/// All routes.
+/// All routes, for one listener.
 pub fn router(api: Api) -> Router {
+    let api = Arc::new(api);
+    let all = begin().merge(operators(&api)).merge(of_rooms()).merge(probes());
+    finish(all, api)
+}
+
+/// What rooms call, and probes: for a listener of their own.
+pub fn rooms_router(api: Api) -> Router {
+    finish(begin().merge(of_rooms()).merge(probes()), Arc::new(api))
+}
+
+/// What operators call, and probes: for the listener beside that of the rooms.
+pub fn operators_router(api: Api) -> Router {
+    let api = Arc::new(api);
+    finish(begin().merge(operators(&api)).merge(probes()), api)
+}
+
+/// What a process without the API answers: probes, and its figures.
+pub fn worker_router(api: Api) -> Router {
+    let api = Arc::new(api);
+    let figures = OpenApiRouter::new()
+        .routes(routes!(metrics::show))
+        .layer(middleware::from_fn(within_a_request))
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), operators::only));
+    finish(begin().merge(figures).merge(probes()), api)
+}
+
+fn begin() -> OpenApiRouter<Arc<Api>> {
+    openapi::begin()
+}
+
+fn finish(routes: OpenApiRouter<Arc<Api>>, api: Arc<Api>) -> Router {
+    let (routes, document) = routes.split_for_parts();
+    routes
+        .merge(openapi::routes(document))
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(middleware::from_fn(with_version))
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), metrics::observe))
+        .with_state(api)
+}
+
+/// What needs an operator's token where any is configured.
+fn operators(api: &Arc<Api>) -> OpenApiRouter<Arc<Api>> {
     let quick = schedulers_routes()
         .merge(rooms_routes())
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::drain, nodes::undrain))
-        .routes(routes!(health::check))
         .routes(read(routes!(policies::one)))
         .routes(routes!(policies::remove))
-        .layer(middleware::from_fn(|request, next| {
-            guarded(REQUEST, request, next)
-        }));
+        .routes(routes!(metrics::show))
+        .layer(middleware::from_fn(within_a_request));
     let slow = OpenApiRouter::new()
         .routes(read(routes!(policies::list)))
         .routes(routes!(policies::deploy))
         .layer(middleware::from_fn(|request, next| {
             guarded(DEPLOYMENT, request, next)
         }));
-    let (routes, document) = openapi::begin().merge(quick).merge(slow).split_for_parts();
-    routes
-        .merge(openapi::routes(document))
-        .fallback(problem::no_such_route)
-        .method_not_allowed_fallback(problem::no_such_method)
-        .layer(middleware::from_fn(with_version))
-        .with_state(Arc::new(api))
+    let only = middleware::from_fn_with_state(Arc::clone(api), operators::only);
+    quick.merge(slow).layer(only)
+}
+
+/// What rooms call.
+fn of_rooms() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(rooms::ping))
+        .routes(routes!(rooms::status))
+        .routes(routes!(rooms::event::of_room))
+        .routes(routes!(rooms::event::of_player))
+        .routes(routes!(rooms::address))
+        .layer(middleware::from_fn(within_a_request))
+}
+
+/// What anybody may ask.
+fn probes() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(health::check))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .layer(middleware::from_fn(within_a_request))
+}
+
+async fn within_a_request(request: Request, next: Next) -> Response {
+    guarded(REQUEST, request, next).await
+}
+
+/// Whether rooms call this route. The templates are those of `rooms` and `rooms::event`.
+fn is_rooms(route: &str) -> bool {
+    let last = route.strip_prefix("/scheduler/{scheduler}/rooms/{room}/");
+    last.is_some_and(|last| ["ping", "status", "roomevent", "playerevent", "address"].contains(&last))
+}
+
+/// Whether anybody may ask this route.
+fn is_probe(route: &str) -> bool {
+    ["/healthcheck", "/livez", "/readyz"].contains(&route)
 }
 
 fn schedulers_routes() -> OpenApiRouter<Arc<Api>> {
@@ -184,11 +289,6 @@ fn rooms_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(rooms::names))
         .routes(routes!(rooms::by_status))
         .routes(routes!(rooms::one))
-        .routes(routes!(rooms::ping))
-        .routes(routes!(rooms::status))
-        .routes(routes!(rooms::event::of_room))
-        .routes(routes!(rooms::event::of_player))
-        .routes(routes!(rooms::address))
         .routes(routes!(rooms::logs))
 }
 

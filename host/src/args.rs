@@ -1,13 +1,17 @@
 //! What a user types, and which part of the program it means.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::dev::address::Listen;
+use crate::config;
+use crate::config::file::{Effective, effective, with_file};
+use crate::config::settings::Settings;
 use crate::dev::matches::Matches;
+use crate::listen::Listen;
+use crate::service::{self, Role};
 
 /// Keeps enough game rooms ready.
 #[derive(Debug, Parser)]
@@ -26,6 +30,17 @@ struct Cli {
 enum Verb {
     /// Run everything in one process, with rooms as local processes: no cluster, no server, one command.
     Dev(Dev),
+    /// Run everything in one process, with rooms on Kubernetes: the API and the loops.
+    Serve(Settings),
+    /// Run the API; any number of them share a database and a Redis with the workers.
+    #[command(visible_alias = "start")]
+    Api(Settings),
+    /// Run the loops that keep rooms ready; each scheduler is one worker's at a time.
+    Worker(Settings),
+    /// Tell the settings that a role runs by, and where each comes from; secrets are hidden.
+    Config(config::show::Args),
+    /// Make a token for an operator, and the hash of it that a service is given.
+    Token,
     /// Bring a database's tables up to date, or tell whether they are.
     Migrate(crate::migrate::Args),
     /// Be the bundled example room; `maestro dev` starts these.
@@ -99,14 +114,67 @@ fn command(text: &str) -> Result<String, String> {
     }
 }
 
+/// Reads the arguments, and the file of settings that they name.
+fn read() -> Result<(Cli, Vec<Effective>), String> {
+    let command = Cli::command();
+    let matches = command.clone().get_matches();
+    let Some((verb, given)) = matches.subcommand() else {
+        return Cli::from_arg_matches(&matches)
+            .map(|cli| (cli, Vec::new()))
+            .map_err(|error| error.to_string());
+    };
+    // Of the verbs, those with settings have this one.
+    let Ok(Some(file)) = given
+        .try_get_one::<PathBuf>("config")
+        .map(Option::<&PathBuf>::cloned)
+    else {
+        return understood(&command, &matches, &[], None);
+    };
+    let role = command
+        .find_subcommand(verb)
+        .cloned()
+        .ok_or("there is no such verb")?;
+    let (role, keys) = with_file(role, &file)?;
+    let command = command.mut_subcommand(verb, |_| role);
+    let matches = command.clone().get_matches();
+    // Listed in the order of the help, which the file's keys have lost.
+    understood(&Cli::command(), &matches, &keys, Some(&file))
+}
+
+fn understood(
+    command: &Command,
+    matches: &ArgMatches,
+    keys: &[String],
+    file: Option<&Path>,
+) -> Result<(Cli, Vec<Effective>), String> {
+    let shown = matches.subcommand().and_then(|(verb, given)| {
+        let role = command.find_subcommand(verb)?;
+        Some(effective(role, given, keys, file))
+    });
+    let cli = Cli::from_arg_matches(matches).map_err(|error| error.to_string())?;
+    Ok((cli, shown.unwrap_or_default()))
+}
+
 /// Reads the arguments and does what they say.
 pub fn main() -> ExitCode {
-    match Cli::parse().verb {
+    let (cli, shown) = match read() {
+        Ok(read) => read,
+        Err(problems) => {
+            eprintln!("error: {problems}");
+            return ExitCode::from(2);
+        }
+    };
+    match cli.verb {
         Verb::Dev(Dev {
             verb: Some(DevVerb::Init(init)),
             ..
         }) => crate::dev::init::main(&init),
         Verb::Dev(dev) => crate::dev::main(dev),
+        Verb::Serve(settings) => service::main(Role::Serve, settings),
+        Verb::Api(settings) => service::main(Role::Api, settings),
+        Verb::Worker(settings) => service::main(Role::Worker, settings),
+        Verb::Config(args) => config::show::main(&args, &shown),
+        Verb::Token => crate::token::main(),
         Verb::Migrate(migrate) => crate::migrate::main(&migrate),
         Verb::Room(room) => crate::room::main(room),
         Verb::Wrap(wrap) => crate::wrap::main(wrap),

@@ -6,6 +6,7 @@
 pub mod contract;
 pub mod local;
 pub mod kubernetes;
+pub mod observed;
 mod nodes;
 
 use async_trait::async_trait;
@@ -121,6 +122,16 @@ pub enum Error {
         /// What would help, as a clause.
         remedy: String,
     },
+    /// We lack a right, and asking again gives us none.
+    #[error("not allowed to {verb} {resource} {place}; grant Maestro that right")]
+    Forbidden {
+        /// What we wanted to do, as in `create`.
+        verb: String,
+        /// To what, as in `pods`.
+        resource: String,
+        /// Where, as in `in the namespace pong`.
+        place: String,
+    },
     /// No such room.
     #[error("{0} is not in the cluster")]
     UnknownRoom(RoomId),
@@ -138,7 +149,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::Exhausted { .. } => true,
-            Self::Refused { .. } | Self::UnknownRoom(_) => false,
+            Self::Refused { .. } | Self::Forbidden { .. } | Self::UnknownRoom(_) => false,
         }
     }
 }

@@ -1,4 +1,8 @@
-//! Settings from outside: the only file that reads the environment.
+//! Settings from outside: the only file that reads the environment, but for what clap reads of it for options.
+
+pub mod settings;
+pub mod file;
+pub mod show;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

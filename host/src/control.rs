@@ -26,7 +26,7 @@ mod wake;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use maestro_core::decision::Decision;
+use maestro_core::decision::{Counts, Decision};
 use maestro_core::names::{RoomId, SchedulerName, Version};
 use maestro_core::room::End;
 use maestro_core::scheduler::Scheduler;
@@ -195,12 +195,30 @@ pub struct StepReport {
     pub ends: Vec<End>,
     /// What keeps rooms from being created, for as long as none has succeeded since.
     pub trouble: Option<Trouble>,
+    /// How the scheduler stands, where this step knows.
+    pub stand: Option<Stand>,
+    /// How long ago, by the registry's clock when it was read, the oldest change of a room's status was told that this
+    /// step took in.
+    pub heard: Option<Span>,
     /// When to step again at the latest.
     pub next_at: Timestamp,
     /// Whether the scheduler was being deleted and nothing is left of it.
     pub removed: bool,
     /// What went wrong on the way.
     pub errors: Vec<Error>,
+}
+
+/// How a scheduler stands after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stand {
+    /// Its rooms.
+    pub counts: Counts,
+    /// What is wanted.
+    pub wanted: u32,
+    /// Whether the registry is recovering.
+    pub recovering: bool,
+    /// Whether over a fifth of the rooms fell silent at once.
+    pub mass_silence: bool,
 }
 
 /// Why rooms can't be created, or end before they are ready.

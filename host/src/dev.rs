@@ -6,9 +6,8 @@
 pub mod init;
 pub mod matches;
 pub mod address;
-mod signals;
+mod embedded;
 mod data;
-mod holder;
 mod sources;
 mod files;
 mod hint;
@@ -31,22 +30,23 @@ use rustix::process::{Resource, getrlimit};
 use tokio::runtime::Runtime;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::app::{App, Settings};
+use crate::api;
 use crate::args::Dev;
 use crate::cluster::local::{Ending, Program};
 use crate::config;
+use crate::listen::Reach;
+use crate::signals::Signals;
 use crate::supervisor::chain;
 use crate::tasks::{Kind, blocking};
 use crate::telemetry;
-use address::Reach;
 use data::Folder;
 use desk::Desk;
+use embedded::{Embedded, Settings};
 use files::Files;
 use hint::{Hint, Played};
 use matches::Matches;
 use matchmaker::{Matchmaker, Rush};
 use screen::Screen;
-use signals::Signals;
 use sources::Sources;
 
 /// Windows of seconds need looks of a second; a service has no need for more than one in ten.
@@ -97,7 +97,7 @@ fn check_files() -> Result<()> {
 
 /// One run of `maestro dev`.
 struct Session {
-    app: App,
+    embedded: Embedded,
     url: String,
     schedulers: Vec<SchedulerName>,
     /// The demand that is simulated, if any is.
@@ -125,9 +125,11 @@ impl Session {
         let address = listener.local_addr().context("the API has no address")?;
         data.tell(address)?;
         let url = address::url(address);
-        let app = App::build(settings(&dev, data.path.clone(), url.clone())?).await?;
+        let embedded = Embedded::begin(settings(&dev, data.path.clone(), url.clone())?).await?;
         address::remember(address, &data.path)?;
-        app.serve(listener);
+        let app = &embedded.app;
+        app.beat();
+        app.serve(listener, api::router(app.api.clone()));
         tracing::info!("API on {url}");
         if let Some(last) = moved {
             tracing::warn!(
@@ -138,7 +140,7 @@ impl Session {
         sources.apply(&app.api).await;
         let is_simulated = dev.room.is_none() && dev.matches != Matches::None;
         let session = Self {
-            app,
+            embedded,
             url,
             schedulers,
             rush: is_simulated.then(Rush::default),
@@ -156,43 +158,53 @@ impl Session {
 
     /// Runs until a signal or a failure; then ends rooms gracefully, or at once on a second signal.
     async fn run(self, signals: &mut Signals) -> Result<()> {
-        let (acting, serving) = (self.app.acting.stop_token(), self.app.serving.stop_token());
+        let (acting, serving) = (
+            self.embedded.app.acting.stop_token(),
+            self.embedded.app.serving.stop_token(),
+        );
         tokio::select! {
             () = signals.next() => tracing::info!("ending the rooms, each within its `shutdownTimeout`; Ctrl-C again ends them at once"),
             () = acting.cancelled() => {}
             () = serving.cancelled() => {}
         }
         tokio::select! {
-            ended = self.app.shutdown(Ending::Graceful) => return ended,
+            ended = self.embedded.shutdown(Ending::Graceful) => return ended,
             () = signals.next() => tracing::info!("ending the rooms at once"),
         }
-        self.app.shutdown(Ending::Immediate).await
+        self.embedded.shutdown(Ending::Immediate).await
     }
 
     fn hint(&self, played: Played) {
-        let run = Hint::new(self.url.clone(), played).run(self.app.api.clone(), self.app.acting.stop_token());
-        self.app.acting.spawn(Kind::Hint, run);
+        let run = Hint::new(self.url.clone(), played).run(
+            self.embedded.app.api.clone(),
+            self.embedded.app.acting.stop_token(),
+        );
+        self.embedded.app.acting.spawn(Kind::Hint, run);
     }
 
     fn simulate(&self, dev: &Dev) {
         let Some(rush) = self.rush.clone() else { return };
         let matchmaker = Matchmaker {
-            registry: self.app.registry.clone(),
+            registry: self.embedded.app.api.registry.clone(),
             schedulers: self.schedulers.clone(),
             matches: dev.matches,
             rush,
             seed: 1,
         };
-        self.app
-            .acting
-            .spawn(Kind::Matchmaker, matchmaker.run(self.app.acting.stop_token()));
+        self.embedded.app.acting.spawn(
+            Kind::Matchmaker,
+            matchmaker.run(self.embedded.app.acting.stop_token()),
+        );
     }
 
     /// Applies files that are saved, and documents that had to wait.
     fn watch(&self, mut sources: Sources) -> Result<()> {
         let mut files = Files::watch(sources.texts())?;
-        let (api, stop) = (self.app.api.clone(), self.app.acting.stop_token());
-        self.app.acting.spawn(Kind::Files, async move {
+        let (api, stop) = (
+            self.embedded.app.api.clone(),
+            self.embedded.app.acting.stop_token(),
+        );
+        self.embedded.app.acting.spawn(Kind::Files, async move {
             let mut retries = interval(RETRY);
             retries.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
@@ -212,14 +224,14 @@ impl Session {
     }
 
     fn show(&self, screen: Screen) {
-        let stop = self.app.serving.stop_token();
+        let stop = self.embedded.app.serving.stop_token();
         let desk = Desk {
-            api: self.app.api.clone(),
-            cluster: self.app.cluster.clone(),
+            api: self.embedded.app.api.clone(),
+            cluster: self.embedded.cluster.clone(),
             rush: self.rush.clone(),
         };
         let run = screen.run(self.url.clone(), desk, stop);
-        self.app.serving.spawn(Kind::Screen, run);
+        self.embedded.app.serving.spawn(Kind::Screen, run);
     }
 }
 

@@ -5,6 +5,7 @@
 //! Names that the store has not are remembered for a moment too.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub struct Known {
     table: RwLock<Table>,
+    /// Whether the store did not answer when all were read last.
+    is_store_away: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -93,6 +96,12 @@ impl Known {
         self.read().entries.keys().cloned().collect()
     }
 
+    /// What the store said of each, by name.
+    pub fn stored(&self) -> Vec<Stored> {
+        let table = self.read();
+        table.entries.values().map(|entry| entry.stored.clone()).collect()
+    }
+
     /// Adds or replaces one scheduler.
     pub fn put(&self, entry: Entry) -> Arc<Entry> {
         let (name, entry) = (entry.stored.name.clone(), Arc::new(entry));
@@ -126,6 +135,16 @@ impl Known {
     pub fn is_absent(&self, name: &SchedulerName, now: Instant) -> bool {
         let since = self.read().absent.get(name).copied();
         since.is_some_and(|since| is_fresh(since, now))
+    }
+
+    /// Takes down whether the store answers.
+    pub fn note_store(&self, is_away: bool) {
+        self.is_store_away.store(is_away, Ordering::Relaxed);
+    }
+
+    /// Whether the store did not answer a moment ago, so that whoever can do without it does not wait for it.
+    pub fn is_store_away(&self) -> bool {
+        self.is_store_away.load(Ordering::Relaxed)
     }
 
     /// Says that a list of all schedulers is about to be read, for [`Self::replace`]; one list at a time.

@@ -7,8 +7,10 @@
 pub mod clock;
 pub mod memory;
 pub mod redis;
+pub mod observed;
 pub mod contract;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -20,6 +22,7 @@ use maestro_core::time::{Span, Timestamp};
 use maestro_core::window::Window;
 use tokio::sync::Notify;
 
+pub use self::redis::{Config as RedisConfig, ConnectError, Redis};
 pub use clock::Clock;
 pub use maestro_core::room::Seen;
 pub use memory::Memory;
@@ -37,6 +40,13 @@ pub const PROVISIONAL_MAX: usize = ROOMS_MAX;
 
 /// How long a provisional report is kept: a healthy room sends another one within that time.
 pub const PROVISIONAL_FOR: Span = Span::from_secs(60);
+
+/// Most schedulers that are kept. Only schedulers that exist are asked about, so that this is never reached but by
+/// a fault; each costs some hundred bytes before its first room.
+pub const SCHEDULERS_MAX: usize = 20_000;
+
+/// Most workers of one installation. Each asks who is there twice a second.
+pub const MEMBERS_MAX: usize = 1_000;
 
 /// Rooms' reports, allocation, windows, leases of all schedulers.
 #[async_trait]
@@ -97,6 +107,18 @@ pub trait Registry: Send + Sync {
     async fn set_epoch(&self, fence: &Fence, epoch: Option<Timestamp>) -> Result<(), Error>;
     /// Removes everything of a scheduler, the lease too.
     async fn remove(&self, fence: &Fence) -> Result<(), Error>;
+
+    // Who works, and what of the store is needed while that is away.
+
+    /// Says that the worker `member` is there for `ttl` from now on, and answers who is, itself included.
+    async fn join(&self, member: &str, ttl: Span) -> Result<BTreeSet<String>, Error>;
+    /// Says that this worker is going; harmless when it is not there.
+    async fn leave(&self, member: &str) -> Result<(), Error>;
+    /// Keeps a copy of what the store has of a scheduler, in place of the one before; `None` when it has none.
+    /// The bytes mean nothing here.
+    async fn keep_copy(&self, scheduler: &SchedulerName, copy: Option<&[u8]>) -> Result<(), Error>;
+    /// All copies that are kept, by scheduler.
+    async fn copies(&self) -> Result<BTreeMap<SchedulerName, Vec<u8>>, Error>;
 
     /// Wakes when a use, stage or intent of this scheduler changed by what others than its holder did; a hint that may
     /// be lost, but not because another one came shortly before. Whoever is woken spaces its readings by
@@ -213,7 +235,7 @@ pub struct State {
     /// When `wanted` was last moved by a vote or by hand.
     pub scaled_at: Option<Timestamp>,
     /// Blobs that policies returned last time, by trigger id.
-    pub policies: std::collections::BTreeMap<String, Vec<u8>>,
+    pub policies: BTreeMap<String, Vec<u8>>,
     /// The past.
     pub window: Window,
 }

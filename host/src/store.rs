@@ -12,6 +12,8 @@ pub mod operations;
 pub mod journal;
 pub mod samples;
 pub mod events;
+pub mod copy;
+pub mod transfer;
 mod nodes;
 mod ends;
 pub mod postgres;
@@ -31,6 +33,8 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel, SqliteTransactionMode,
     TransactionOptions, TransactionTrait,
 };
+
+use crate::metrics::{Dependency, Metrics, Outcome};
 
 pub use error::Error;
 
@@ -82,6 +86,26 @@ impl Store {
     /// keeps nobody from starting; [`Store::standing`] tells whether its tables are what this release needs.
     pub fn on_server(config: postgres::Config) -> Result<Self, Error> {
         postgres::open(config)
+    }
+
+    /// The same, counting its statements.
+    pub fn metered(mut self, metrics: &Arc<Metrics>) -> Self {
+        for (connections, name) in [
+            (&mut self.reader, "read"),
+            (&mut self.writer, "write"),
+            (&mut self.events, "write"),
+        ] {
+            let metrics = Arc::clone(metrics);
+            connections.set_metric_callback(move |statement| {
+                // One that failed may have been refused: whether the database answers is asked by itself.
+                let outcome = match statement.failed {
+                    false => Outcome::Ok,
+                    true => Outcome::Failed,
+                };
+                metrics.called(Dependency::Store, name, outcome, statement.elapsed);
+            });
+        }
+        self
     }
 
     /// Whether the database answers.

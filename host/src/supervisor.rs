@@ -1,9 +1,12 @@
-//! Keeps one running loop for each scheduler of the store.
+//! Keeps one running loop for each scheduler of the store that this worker is to keep.
 //!
-//! Polling the store is the truth, a nudge only makes it sooner. The supervisor never waits for a loop, nor for a policy:
+//! Which those are follows from who works (`roster`), without a word between workers; the lease says who may act. Polling
+//! the store is the truth, a nudge only makes it sooner. The supervisor never waits for a loop, nor for a policy:
 //! it hands over what should be, once that is loaded, and what was asked for by hand, and the runner of each loop tells
 //! the store what came of it.
 
+mod roster;
+mod definitions;
 mod loading;
 mod desired;
 mod runner;
@@ -25,11 +28,15 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::Catalog;
 use crate::control::{Clock, Command, Control, Deps, Desired, Scale};
 use crate::known::{self, Known};
-use crate::store::operations::{self, Input};
+use crate::metrics::{Dependency, Metrics};
+use crate::store::operations::{Input, Operation};
 use crate::store::{self, Store};
 use crate::tasks::{Kind, Tasks};
+use definitions::Copies;
 use loading::{Loaded, Loading};
+use roster::{Roster, roster};
 
+pub use definitions::{Definitions, Follower};
 pub use journal::{Item, Journal};
 
 /// Time between two looks at the store when nothing says that it changed.
@@ -58,6 +65,8 @@ pub struct Supervisor {
     pub changed: Arc<Notify>,
     /// Where records go.
     pub journal: mpsc::Sender<Item>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What the supervisor remembers between two looks.
@@ -65,6 +74,9 @@ struct Keeper {
     supervisor: Supervisor,
     running: BTreeMap<SchedulerName, Running>,
     loading: Loading,
+    definitions: Definitions,
+    roster: Roster,
+    copies: Copies,
     /// Why a scheduler can't be kept, as it was told last: the same is told once.
     told: BTreeMap<SchedulerName, String>,
     /// Whether the store did not answer the last look.
@@ -83,9 +95,16 @@ struct Running {
 }
 
 impl Supervisor {
-    /// Keeps loops running until `stop`; ends at once then, because the loops stop by the same token.
+    /// Keeps loops running until `stop`; the loops stop by the same token.
     pub async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
+        let (registry, known) = (Arc::clone(&self.deps.registry), Arc::clone(&self.known));
+        let (holder, lease) = (self.deps.holder.clone(), self.deps.settings.lease);
+        let (roster, calls) = roster(Arc::clone(&registry), holder, lease);
+        self.tasks.spawn(Kind::Roster, calls.run(stop.clone()));
         let mut keeper = Keeper {
+            definitions: Definitions::new(self.store.clone(), registry, known),
+            roster,
+            copies: Copies::default(),
             supervisor: self,
             running: BTreeMap::new(),
             loading: Loading::default(),
@@ -98,6 +117,7 @@ impl Supervisor {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
+                () = keeper.roster.changed() => keeper.place().await,
                 loaded = keeper.loading.next() => keeper.settle(loaded),
                 () = keeper.supervisor.changed.notified() => keeper.look().await,
                 _ = polls.tick() => keeper.look().await,
@@ -126,6 +146,7 @@ impl Supervisor {
             known: Arc::clone(&self.known),
             changed: Arc::clone(&self.changed),
             journal: self.journal.clone(),
+            metrics: Arc::clone(&self.metrics),
         };
         self.tasks
             .spawn(Kind::Loop(name.to_string()), runner.run(stop.clone()));
@@ -139,8 +160,12 @@ impl Supervisor {
     }
 
     /// Gives what was asked for by hand to the loop, each operation once; the runner writes what came of it.
-    async fn hand_over(&self, name: &SchedulerName, this: &mut Running) -> Result<(), store::Error> {
-        let open = self.store.open_operations(name).await?;
+    async fn hand_over(
+        &self,
+        name: &SchedulerName,
+        this: &mut Running,
+        open: Vec<Operation>,
+    ) -> Result<(), store::Error> {
         this.handed
             .retain(|id| open.iter().any(|operation| operation.id == *id));
         for operation in open {
@@ -166,7 +191,7 @@ impl Supervisor {
         &self,
         name: &SchedulerName,
         this: &Running,
-        operation: &operations::Operation,
+        operation: &Operation,
     ) -> Result<(), store::Error> {
         let version = match operation.input {
             Input::Create { version } | Input::Update { to: version, .. } => version,
@@ -193,60 +218,100 @@ impl Supervisor {
 }
 
 impl Keeper {
+    /// Fails nowhere: a scheduler that can't be kept for a reason of its own is told of, and the others go on.
     async fn look(&mut self) {
-        match self.try_look().await {
-            Ok(()) => self.is_away = false,
-            // Loops go on with what they have; the same outage is told once.
-            Err(error) => {
-                if !std::mem::replace(&mut self.is_away, true) {
-                    tracing::warn!(
-                        "the store does not answer, schedulers go on as they are: {}",
-                        chain(&error)
-                    );
+        let read = self.definitions.read().await;
+        let metrics = &self.supervisor.metrics;
+        metrics.answered(Dependency::Store, read.is_ok());
+        match read {
+            Ok(unreadable) => {
+                self.is_away = false;
+                for unreadable in unreadable {
+                    self.tell(unreadable.scheduler(), unreadable.to_string());
                 }
             }
+            Err(error) => self.miss(&error),
         }
+        if !self.is_away
+            && let Err(error) = self.look_for_drained().await
+        {
+            self.miss(&error);
+        }
+        // From what is known, if need be: who works may have changed.
+        self.place().await;
     }
 
-    /// Fails when the store does; a scheduler that can't be kept for a reason of its own is told of, and the others
-    /// go on.
-    async fn try_look(&mut self) -> Result<(), store::Error> {
-        let drained = self.supervisor.store.drained_nodes().await?;
-        if self.supervisor.deps.drained.set(drained) {
+    /// Tells loops which nodes people drain.
+    async fn look_for_drained(&mut self) -> Result<(), store::Error> {
+        let deps = &self.supervisor.deps;
+        if deps.drained.set(self.supervisor.store.drained_nodes().await?) {
             // Their rooms are to get no further match from now on.
             for name in self.running.keys() {
-                self.supervisor.deps.registry.nudge(name);
-            }
-        }
-        let known = Arc::clone(&self.supervisor.known);
-        known.begin_list();
-        let schedulers = self.supervisor.store.schedulers().await?;
-        for unreadable in known.replace(&schedulers) {
-            self.tell(unreadable.scheduler(), unreadable.to_string());
-        }
-        let stored: BTreeSet<&SchedulerName> = schedulers.iter().map(|stored| &stored.name).collect();
-        self.told.retain(|name, _| stored.contains(name));
-        self.running.retain(|name, this| {
-            // A loop that ended (the scheduler is deleted, or it panicked) has dropped its receivers.
-            let is_alive = !this.commands.is_closed();
-            let is_stored = stored.contains(name);
-            if !is_stored {
-                this.stop.cancel();
-            }
-            is_alive && is_stored
-        });
-        for entry in stored.into_iter().filter_map(|name| known.get(name)) {
-            let name = entry.stored.name.clone();
-            match self.keep(entry).await {
-                Ok(()) => {}
-                Err(error) if error.is_outage() => return Err(error),
-                Err(error) => self.tell(&name, chain(&error)),
+                deps.registry.nudge(name);
             }
         }
         Ok(())
     }
 
-    async fn keep(&mut self, entry: Arc<known::Entry>) -> Result<(), store::Error> {
+    /// Takes down that the store does not answer. Loops go on with what they have; the same outage is told once.
+    fn miss(&mut self, error: &store::Error) {
+        if !std::mem::replace(&mut self.is_away, true) {
+            tracing::warn!(
+                "the store does not answer, schedulers go on as they are: {}",
+                chain(error)
+            );
+        }
+    }
+
+    /// Has a loop running for each scheduler that is this worker's to keep, and for no other.
+    async fn place(&mut self) {
+        let known = Arc::clone(&self.supervisor.known);
+        let all: BTreeSet<SchedulerName> = known.names().into_iter().collect();
+        self.told.retain(|name, _| all.contains(name));
+        let ours: BTreeSet<&SchedulerName> = all.iter().filter(|name| self.roster.is_ours(name)).collect();
+        self.running.retain(|name, this| {
+            if !ours.contains(name) {
+                this.stop.cancel();
+            }
+            // A loop that ended (its scheduler is another worker's or is deleted, or it panicked) has dropped its
+            // receivers. Until then there is none beside it.
+            !this.commands.is_closed()
+        });
+        self.copies.retain(|name| ours.contains(name));
+        // For all at once: a question for each would be most of what a worker at rest asks.
+        let mut open = match self.is_away {
+            // What was asked for is still there when it answers.
+            true => None,
+            false => match self.supervisor.store.all_open_operations().await {
+                Ok(open) => Some(open),
+                Err(error) => {
+                    self.miss(&error);
+                    None
+                }
+            },
+        };
+        for entry in ours.into_iter().filter_map(|name| known.get(name)) {
+            let name = entry.stored.name.clone();
+            self.copies
+                .keep(self.supervisor.deps.registry.as_ref(), &entry.stored)
+                .await;
+            let open = open
+                .as_mut()
+                .map(|open| open.remove(&name).unwrap_or_else(|| Ok(Vec::new())));
+            match self.keep(entry, open.transpose()).await {
+                Ok(()) => {}
+                Err(error) if error.is_outage() => self.miss(&error),
+                Err(error) => self.tell(&name, chain(&error)),
+            }
+        }
+    }
+
+    /// `open` is what was asked for by hand, if the store says it.
+    async fn keep(
+        &mut self,
+        entry: Arc<known::Entry>,
+        open: Result<Option<Vec<Operation>>, store::Error>,
+    ) -> Result<(), store::Error> {
         let supervisor = &self.supervisor;
         let (with, tasks) = ((&supervisor.store, &supervisor.catalog), &supervisor.tasks);
         let name = entry.stored.name.clone();
@@ -254,12 +319,21 @@ impl Keeper {
             self.loading.begin(with, tasks, entry);
             return Ok(());
         };
+        if this.stop.is_cancelled() {
+            // It ends; the next one begins at a later look.
+            return Ok(());
+        }
         // A policy that could not be loaded is tried again.
         let is_complete = desired::failures(&this.desired.borrow()).is_empty();
         if this.made_from.stored != entry.stored || !is_complete {
             self.loading.begin(with, tasks, entry);
         }
-        supervisor.hand_over(&name, this).await
+        match open? {
+            // One scheduler after the other would wait for it.
+            Some(_) if self.is_away => Ok(()),
+            Some(open) => supervisor.hand_over(&name, this, open).await,
+            None => Ok(()),
+        }
     }
 
     /// Gives a loop what it goes by from now on; begins it when there is none.
@@ -270,8 +344,8 @@ impl Keeper {
             Ok(desired) => desired,
             Err(error) => return self.tell(&name, chain(&error)),
         };
-        if self.supervisor.known.get(&name).is_none() {
-            // Removed in the meantime.
+        if self.supervisor.known.get(&name).is_none() || !self.roster.is_ours(&name) {
+            // Removed in the meantime, or another worker's.
             return;
         }
         self.told.remove(&name);
@@ -280,6 +354,7 @@ impl Keeper {
             tracing::warn!(scheduler.name = %name, "{name}: {trouble}");
         }
         match self.running.get_mut(&name) {
+            Some(this) if this.stop.is_cancelled() => {}
             Some(this) => this.replace(entry, desired),
             None => {
                 let this = self.supervisor.start(entry, desired);

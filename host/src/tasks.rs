@@ -25,15 +25,25 @@ pub enum Kind {
     Heartbeat,
     /// Keeps one loop a scheduler.
     Supervisor,
+    /// Says that this worker is there, and hears who else is.
+    Roster,
+    /// Hears of changes in the store that others made.
+    Listener,
+    /// Keeps what an API knows fresh.
+    Follower,
+    /// Watches the cluster.
+    Watches,
     /// The loop of one scheduler.
     Loop(String),
     /// Loads the policies of one scheduler for its loop.
     Loading(String),
     /// Writes decisions and samples to the store.
     Journal,
+    /// Sends traces to a collector.
+    Traces,
     /// Simulates demand in `maestro dev`.
     Matchmaker,
-    /// Applies saved files in `maestro dev`.
+    /// Applies scheduler files.
     Files,
     /// Tells in `maestro dev` how rooms report.
     Hint,
@@ -48,9 +58,14 @@ impl fmt::Display for Kind {
             Self::Connection => f.write_str("connection"),
             Self::Heartbeat => f.write_str("heartbeat"),
             Self::Supervisor => f.write_str("supervisor"),
+            Self::Roster => f.write_str("roster"),
+            Self::Listener => f.write_str("listener"),
+            Self::Follower => f.write_str("follower"),
+            Self::Watches => f.write_str("watches"),
             Self::Loop(scheduler) => write!(f, "loop of {scheduler}"),
             Self::Loading(scheduler) => write!(f, "policies of {scheduler}"),
             Self::Journal => f.write_str("journal"),
+            Self::Traces => f.write_str("traces"),
             Self::Matchmaker => f.write_str("matchmaker"),
             Self::Files => f.write_str("files"),
             Self::Hint => f.write_str("hint"),
@@ -71,10 +86,18 @@ enum OnFailure {
 impl Kind {
     fn on_failure(&self) -> OnFailure {
         match self {
-            Self::Api | Self::Heartbeat | Self::Supervisor | Self::Journal => OnFailure::StopAll,
+            Self::Api
+            | Self::Heartbeat
+            | Self::Supervisor
+            | Self::Roster
+            | Self::Journal
+            | Self::Listener
+            | Self::Follower
+            | Self::Watches => OnFailure::StopAll,
             Self::Connection
             | Self::Loop(_)
             | Self::Loading(_)
+            | Self::Traces
             | Self::Matchmaker
             | Self::Files
             | Self::Hint

@@ -80,37 +80,113 @@ fn a_server_that_is_away_is_named_and_its_password_is_not() {
     }
 }
 
+/// A database of this test's own on the testbed's server.
+#[cfg(feature = "testbed")]
+struct Database {
+    admin: sqlx::PgPool,
+    name: String,
+    place: String,
+}
+
+#[cfg(feature = "testbed")]
+impl Database {
+    async fn new() -> Self {
+        let server = std::env::var("MAESTRO_TESTBED_POSTGRES").unwrap();
+        let name = format!("test_{:016x}", rand::random::<u64>());
+        let options = sqlx::postgres::PgPoolOptions::new();
+        let admin = options.connect(&server).await.unwrap();
+        let place = server.replace("/postgres?", &format!("/{name}?"));
+        let this = Self { admin, name, place };
+        this.execute("CREATE DATABASE").await;
+        this
+    }
+
+    async fn execute(&self, what: &str) {
+        use sqlx::{AssertSqlSafe, Executor};
+        let force = if what.starts_with("DROP") {
+            " WITH (FORCE)"
+        } else {
+            ""
+        };
+        let statement = AssertSqlSafe(format!("{what} {}{force}", self.name));
+        self.admin.execute(statement).await.unwrap();
+    }
+}
+
 #[cfg(feature = "testbed")]
 #[tokio::test]
 async fn a_server_is_checked_migrated_and_checked_again() {
-    use sqlx::{AssertSqlSafe, Executor};
-    let server = std::env::var("MAESTRO_TESTBED_POSTGRES").unwrap();
-    let name = format!("test_{:016x}", rand::random::<u64>());
-    let options = sqlx::postgres::PgPoolOptions::new();
-    let admin = options.connect(&server).await.unwrap();
-    let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    admin.execute(create).await.unwrap();
-    let place = server.replace("/postgres?", &format!("/{name}?"));
-
-    let (code, stdout, stderr) = told(&maestro(&["--check", "--database", &place]));
+    let database = Database::new().await;
+    let place = database.place.as_str();
+    let (code, stdout, stderr) = told(&maestro(&["--check", "--database", place]));
     assert_eq!(
         (code, stdout.starts_with("pending: m0001_tables")),
         (Some(2), true),
         "{stderr}"
     );
-    let (code, stdout, stderr) = told(&maestro(&["--database", &place]));
+    let (code, stdout, stderr) = told(&maestro(&["--database", place]));
     assert_eq!(
         (code, stdout.starts_with("applied m0001_tables\n")),
         (Some(0), true),
         "{stderr}"
     );
     for arguments in [
-        ["--database", &place].as_slice(),
-        &["--check", "--database", &place],
+        ["--database", place].as_slice(),
+        &["--check", "--database", place],
     ] {
         let (code, stdout, stderr) = told(&maestro(arguments));
         assert_eq!((code, stdout.as_str()), (Some(0), "up to date\n"), "{stderr}");
     }
-    let drop = AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
-    admin.execute(drop).await.unwrap();
+    database.execute("DROP DATABASE").await;
+}
+
+#[cfg(feature = "testbed")]
+#[tokio::test]
+async fn a_data_folder_moves_to_a_server_whole_and_once() {
+    use maestro::store::{Store, postgres};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("maestro.db");
+    let earlier = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/data-0.1.0/maestro.db"
+    );
+    std::fs::copy(earlier, &path).unwrap();
+    std::fs::write(folder.path().join("key"), [7; 32]).unwrap();
+    let file = format!("sqlite:{}", path.display());
+    let database = Database::new().await;
+    let arguments = ["--from", &file, "--to", &database.place];
+    let (code, stdout, stderr) = told(&maestro(&arguments));
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("--key $(od"), "{stderr}");
+
+    let before = Store::open(&path).await.unwrap();
+    let config = postgres::Config::parse(&database.place, 4).unwrap();
+    let after = Store::on_server(config).unwrap();
+    let schedulers = before.schedulers().await.unwrap();
+    assert!(!schedulers.is_empty() && stdout.contains(&format!("copied {} schedulers\n", schedulers.len())));
+    assert_eq!(after.schedulers().await.unwrap(), schedulers);
+    for stored in &schedulers {
+        let name = &stored.name;
+        assert_eq!(
+            after.releases(name).await.unwrap(),
+            before.releases(name).await.unwrap()
+        );
+        let (old, new) = (
+            before.decisions(name, None, 1_000).await,
+            after.decisions(name, None, 1_000).await,
+        );
+        assert!(!old.as_ref().unwrap().is_empty());
+        assert_eq!(format!("{:?}", new.unwrap()), format!("{:?}", old.unwrap()));
+        // What is written from now on gets numbers of its own.
+        let now = maestro::registry::clock::system()();
+        after
+            .delete_scheduler(name, &stored.managed_by, false, now)
+            .await
+            .unwrap();
+    }
+    after.close().await.unwrap();
+    let (code, stdout, stderr) = told(&maestro(&arguments));
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    assert!(stderr.contains("schedulers in it already"), "{stderr}");
+    database.execute("DROP DATABASE").await;
 }

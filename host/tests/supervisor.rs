@@ -28,6 +28,7 @@ use maestro::supervisor::{Journal, Supervisor};
 use maestro::tasks::{Kind, Tasks};
 use maestro_core::names::{Digest, PolicyName, RoomId, SchedulerName, Version};
 use maestro_core::report::{Report, Reported};
+use maestro_core::time::Span;
 use maestro_engine::{Compiler, Engine, Evaluator, package};
 use maestro_wire::document;
 use rustix::fs::{FileType, Mode, OFlags};
@@ -117,6 +118,7 @@ async fn supervisor(
         tasks: tasks.clone(),
         changed: Arc::new(Notify::new()),
         journal: records,
+        metrics: Arc::default(),
     };
     (supervisor, registry)
 }
@@ -277,5 +279,65 @@ async fn nothing_is_known_of_a_scheduler_once_it_is_deleted() {
         state(&registry, "pong").await
     })
     .await;
+    tasks.stop(Duration::from_secs(30)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_told_of_a_scheduler_comes_and_goes_with_its_loop() {
+    let (folder, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
+    let store = Store::in_memory().await.unwrap();
+    put(&store, "pong", &text("pong")).await;
+    let (supervisor, registry) = supervisor(folder.path(), &store, &tasks, proper_engine()).await;
+    let (metrics, changed) = (supervisor.metrics.clone(), supervisor.changed.clone());
+    // Somebody else's lease: its loop stands by, and only says so.
+    let lease = Span::from_secs(3);
+    let elsewhere = registry.acquire(&name("pong"), "elsewhere", lease).await.unwrap();
+    assert!(elsewhere.is_some());
+    tasks.spawn(Kind::Supervisor, supervisor.run(tasks.stop_token()));
+    let of = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| line.contains("scheduler=\"pong\""));
+        lines.map(str::to_owned).collect()
+    };
+    let first = eventually("the loop of pong stands by", PATIENCE, async || {
+        let told = of(&metrics.text());
+        (!told.is_empty()).then_some(told)
+    })
+    .await;
+    assert!(
+        first.contains(&"maestro_lease_held{scheduler=\"pong\"} 0.0".to_owned()),
+        "{first:?}"
+    );
+    assert_eq!(first.len(), 2, "{first:?}");
+    let told = eventually("it takes the lease over", PATIENCE, async || {
+        let told = of(&metrics.text());
+        let has = |line: &str| told.iter().any(|told| told == line);
+        (has("maestro_lease_held{scheduler=\"pong\"} 1.0")
+            && has("maestro_decisions_total{scheduler=\"pong\",outcome=\"hold\"} 1"))
+        .then_some(told)
+    })
+    .await;
+    for line in [
+        "maestro_rooms{scheduler=\"pong\",state=\"ready\"} 0.0",
+        "maestro_rooms_wanted{scheduler=\"pong\"} 0.0",
+        "maestro_rooms_min{scheduler=\"pong\"} 0.0",
+        "maestro_scale_in_paused{scheduler=\"pong\"} 0.0",
+    ] {
+        assert!(told.iter().any(|told| told == line), "{line} in {told:?}");
+    }
+    assert!(metrics.text().contains("\nmaestro_loops 1\n"));
+    assert_eq!(
+        metrics.stuck(Duration::ZERO, std::time::Instant::now()),
+        Vec::<String>::new()
+    );
+
+    let now = (clock::system())();
+    let asked = store.delete_scheduler(&name("pong"), &ManagedBy::Api, true, now);
+    asked.await.unwrap();
+    changed.notify_one();
+    eventually("nothing is told of it", PATIENCE, async || {
+        of(&metrics.text()).is_empty().then_some(())
+    })
+    .await;
+    assert!(metrics.text().contains("\nmaestro_loops 0\n"));
     tasks.stop(Duration::from_secs(30)).await.unwrap();
 }

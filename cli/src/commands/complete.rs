@@ -95,6 +95,7 @@ struct Typed<'a> {
     open: Option<String>,
     url: Option<&'a str>,
     context: Option<&'a str>,
+    token: Option<&'a str>,
 }
 
 impl<'a> Typed<'a> {
@@ -109,6 +110,7 @@ impl<'a> Typed<'a> {
                 match option.as_str() {
                     "url" => typed.url = Some(word),
                     "context" => typed.context = Some(word),
+                    "token" => typed.token = Some(word),
                     _ => {}
                 }
             } else if word.starts_with('-') {
@@ -138,8 +140,9 @@ fn takes_value(arg: &&Arg) -> bool {
 
 fn found(typed: &Typed<'_>) -> Result<Vec<String>> {
     let client = || -> Result<Client> {
-        let url = context::url(typed.url, typed.context)?;
-        Ok(Client::with_timeout(&url, PATIENCE)?)
+        let token = typed.token.and_then(|token| token.parse().ok());
+        let place = context::place(typed.url, typed.context, token.as_ref())?;
+        Ok(Client::with_timeout(&place, PATIENCE)?)
     };
     if typed.open.as_deref() == Some("context") {
         return contexts();

@@ -4,9 +4,9 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::Usage;
-use crate::args::{ContextVerb, Format};
+use crate::args::{ContextVerb, Format, Token};
 use crate::client::Client;
-use crate::context::{Context, Contexts};
+use crate::context::{Context, Contexts, Place};
 use crate::output;
 
 /// A context, for programs.
@@ -18,11 +18,16 @@ struct Entry {
     in_use: bool,
 }
 
-pub(super) fn run(format: Format, verb: &ContextVerb, url: Option<&str>) -> Result<()> {
+pub(super) fn run(
+    format: Format,
+    verb: &ContextVerb,
+    url: Option<&str>,
+    token: Option<&Token>,
+) -> Result<()> {
     let mut all = Contexts::load()?;
     match verb {
         ContextVerb::Add(add) => {
-            let said = insert(&mut all, &add.name, url)?;
+            let said = insert(&mut all, &add.name, url, token)?;
             all.save()?;
             told(format, &all, &said)
         }
@@ -48,7 +53,7 @@ pub(super) fn run(format: Format, verb: &ContextVerb, url: Option<&str>) -> Resu
 }
 
 /// Adds or replaces one; gives what to say.
-fn insert(all: &mut Contexts, name: &str, url: Option<&str>) -> Result<String> {
+fn insert(all: &mut Contexts, name: &str, url: Option<&str>, token: Option<&Token>) -> Result<String> {
     let Some(url) = url else {
         return Err(Usage(format!(
             "name the place: maestro-cli context add {name} --url http://…"
@@ -61,8 +66,16 @@ fn insert(all: &mut Contexts, name: &str, url: Option<&str>) -> Result<String> {
         return Err(Usage(what).into());
     }
     // A URL that can't be used is better told now than at the next call.
-    Client::new(url)?;
-    let context = Context { url: url.to_owned() };
+    let place = Place {
+        url: url.to_owned(),
+        token: token.cloned(),
+    };
+    Client::new(&place)?;
+    let Place { url, token } = place;
+    let context = Context {
+        url: url.clone(),
+        token,
+    };
     let is_replaced = all.contexts.insert(name.to_owned(), context).is_some();
     let mut said = match is_replaced {
         true => format!("{name} is {url} now"),

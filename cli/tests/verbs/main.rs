@@ -19,6 +19,7 @@ mod mistakes;
 mod pictures;
 mod safe;
 mod terminals;
+mod tokens;
 
 use std::process::{Command, Stdio};
 

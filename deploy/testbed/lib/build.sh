@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Builds what Kubernetes runs on from Go modules, once: the binary of deploy/testbed/kubernetes and the program that a
-# real node's pods run. Both lie in the cache under a key of their sources and of Go's version.
+# Builds what Kubernetes runs on from Go modules, once: the binary of deploy/testbed/kubernetes, the program that a real
+# node's pods run, and Helm. All lie in the cache under a key of their sources and of Go's version.
 
 # Of go.mod: what `kubectl version` says.
 kubernetes_version=v1.37.2
@@ -12,6 +12,11 @@ kubernetes_binary() {
 
 room_binary() {
     cached room "$testbed/kubernetes/room/"{main,image}.go
+}
+
+# Helm as it is released; its module says which.
+helm_binary() {
+    cached helm "$testbed/helm/"go.{mod,sum}
 }
 
 # cached NAME SOURCES…: where the cache has, or will have, what is built from them
@@ -43,7 +48,7 @@ need_go() {
 }
 
 is_built() {
-    [ -x "$(kubernetes_binary)" ] || return 1
+    [ -x "$(kubernetes_binary)" ] && [ -x "$(helm_binary)" ] || return 1
     [ "$(<"$run/tier")" != node ] || [ -x "$(room_binary)" ]
 }
 
@@ -64,28 +69,29 @@ build_kubernetes() {
         say "another testbed builds into $cache; waiting for it"
         flock 8
     fi
-    build_one "$(kubernetes_binary)" . "Kubernetes $kubernetes_version; 5 to 10 minutes on two cores, once"
+    build_one "$(kubernetes_binary)" kubernetes . "Kubernetes $kubernetes_version; 5 to 10 minutes on two cores, once"
+    build_one "$(helm_binary)" helm helm.sh/helm/v4/cmd/helm "Helm; one minute beside what Kubernetes has compiled already, once"
     if [ "$(cat "$run/tier")" = node ]; then
-        build_one "$(room_binary)" ./room "the program of the real node's pods"
+        build_one "$(room_binary)" kubernetes ./room "the program of the real node's pods"
     fi
     # Binaries of older sources, so that the cache of a build server doesn't grow for ever.
-    find "$cache" -maxdepth 1 -type f \( -name 'kubernetes-*' -o -name 'room-*' \) -mtime +30 -delete 2>/dev/null || true
+    find "$cache" -maxdepth 1 -type f \( -name 'kubernetes-*' -o -name 'room-*' -o -name 'helm-*' \) -mtime +30 -delete 2>/dev/null || true
 }
 
-# build_one FILE PACKAGE WHAT
+# build_one FILE MODULE PACKAGE WHAT
 build_one() {
-    local file=$1 package=$2 log=$run/log/build.log since_then=$EPOCHREALTIME
+    local file=$1 module=$2 package=$3 log=$run/log/build.log since_then=$EPOCHREALTIME
     if [ -x "$file" ]; then
         # Marks it as used, for the removal of old ones; a shared cache may be somebody else's.
         touch "$file" 2>/dev/null || true
         return 0
     fi
     find_go
-    say "building $3 (log: $log)"
+    say "building $4 (log: $log)"
     # Politely: whoever waits for a testbed usually compiles something else meanwhile. Under a temporary name, so that a
     # build that was cut off leaves nothing that looks finished.
     (
-        cd "$testbed/kubernetes"
+        cd "$testbed/$module"
         CGO_ENABLED=0 GOFLAGS='' GOWORK=off nice -n 19 go build -mod=readonly -trimpath -buildvcs=false \
             -o "$file.new" -ldflags "$(link_flags)" "$package"
     ) >>"$log" 2>&1 9>&- 8>&- || fail "go build failed: $(tail -n 10 "$log")"
@@ -106,7 +112,7 @@ link_flags() {
 # A Go that can build the module: new enough itself, or new enough (1.21) to fetch the version that go.mod names.
 find_go() {
     local needed found
-    needed=$(sed -n 's/^go //p' "$testbed/kubernetes/go.mod")
+    needed=$(sed -n 's/^go //p' "$testbed/"{kubernetes,helm}/go.mod | sort -V | tail -n 1)
     command -v go >/dev/null ||
         fail "building Kubernetes needs Go $needed or newer, and there is no go on the PATH (the package of this system: $(packaged_go); 0 is none).
 Install Go from its own archive, or a newer package (on Debian: golang-go of backports), and try again"

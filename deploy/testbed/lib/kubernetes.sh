@@ -58,6 +58,12 @@ kubectl() {
     NO_PROXY='*' no_proxy='*' "$(kubernetes_binary)" kubectl --kubeconfig "$run/kubernetes/kubeconfig" --cache-dir "$run/kubernetes/kubectl-cache" "$@"
 }
 
+# Its own folders go with the testbed.
+helm() {
+    HELM_CACHE_HOME="$run/kubernetes/helm" HELM_CONFIG_HOME="$run/kubernetes/helm" HELM_DATA_HOME="$run/kubernetes/helm" \
+        NO_PROXY='*' no_proxy='*' "$(helm_binary)" --kubeconfig "$run/kubernetes/kubeconfig" "$@"
+}
+
 up_kubernetes() {
     mkdir -p "$run/kubernetes"
     if has_tier node; then
@@ -66,6 +72,7 @@ up_kubernetes() {
     make_kubernetes_keys
     write_kubeconfigs
     up_apiserver
+    make_maestro_rights
     if has_tier kwok; then
         up_controllers
         up_kwok
@@ -132,7 +139,15 @@ up_apiserver() {
         --listen-client-urls "$etcd" --advertise-client-urls "$etcd" --listen-peer-urls "$peer" \
         --initial-advertise-peer-urls "$peer" --initial-cluster "default=$peer" --unsafe-no-fsync --log-level warn
     if has_tier node; then
-        reachable=(--advertise-address "$(node_outside)")
+        # A pod runs on the real node where its namespace says so, and on a simulated one otherwise: by chance it would be
+        # either, and the real node has no image for most of them.
+        write "$run/kubernetes/node-selector.yaml" 600 <<<'podNodeSelectorPluginConfig: {clusterDefaultNodeSelector: "type=kwok"}'
+        write "$run/kubernetes/admission.yaml" 600 <<CONFIGURATION
+apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins: [{name: PodNodeSelector, path: "$run/kubernetes/node-selector.yaml"}]
+CONFIGURATION
+        reachable=(--advertise-address "$(node_outside)" --admission-control-config-file "$run/kubernetes/admission.yaml")
     else
         # A loopback address can't be an endpoint of the service `kubernetes`, and nobody would use it.
         reachable=(--endpoint-reconciler-type none)
@@ -236,6 +251,26 @@ make_objects() {
     } | kubectl apply -f - >"$run/log/objects.log" 2>&1 || fail "the first objects can't be made: $(tail -n 5 "$run/log/objects.log")"
 }
 
+# The service account of the chart, with the rights that the chart gives it and no others: tests run as it. Given again when
+# the chart says something else.
+make_maestro_rights() {
+    local folder=$run/kubernetes space=maestro-system
+    helm template maestro "$testbed/../chart" --namespace "$space" --set mode=single,operators.insecure=true \
+        --show-only templates/rights.yaml --show-only templates/guard.yaml >"$folder/rights.yaml" 2>"$run/log/rights.log" ||
+        fail "the chart can't be rendered: $(tail -n 5 "$run/log/rights.log")"
+    if ! cmp -s "$folder/rights.yaml" "$folder/rights.applied.yaml" || [ ! -s "$folder/maestro.token" ]; then
+        {
+            kubectl get namespace "$space" || kubectl create namespace "$space"
+            # Those of an older chart, which this one may not have any more.
+            kubectl delete --ignore-not-found --filename "$folder/rights.applied.yaml" || true
+            kubectl apply --filename "$folder/rights.yaml"
+            kubectl --namespace "$space" create token maestro --duration 8760h >"$folder/maestro.token"
+        } >"$run/log/rights.log" 2>&1 || fail "Maestro's rights can't be given: $(tail -n 5 "$run/log/rights.log")"
+        cp "$folder/rights.yaml" "$folder/rights.applied.yaml"
+    fi
+    write_kubeconfig "$folder/maestro.kubeconfig" "$(<"$folder/maestro.token")"
+}
+
 # Pods are refused until the controllers made the first service account.
 wait_for_objects() {
     [ ! -f "$run/kubernetes/.objects" ] || return 0
@@ -254,7 +289,7 @@ wipe_kubernetes() {
         end "$name"
     done
     end_clients_of_apiserver
-    rm -rf "$run/kubernetes/etcd" "$run/kubernetes/.objects"
+    rm -rf "$run/kubernetes/etcd" "$run/kubernetes/.objects" "$run/kubernetes/"{rights.applied.yaml,maestro.token}
     if has_tier node; then
         end_node_processes
     fi
@@ -268,6 +303,9 @@ export MAESTRO_TESTBED_TIER='$(<"$run/tier")'
 # An administrator's, and a kubectl: "\$MAESTRO_TESTBED_KUBECTL" --kubeconfig "\$MAESTRO_TESTBED_KUBECONFIG" get pods
 export MAESTRO_TESTBED_KUBECONFIG='$run/kubernetes/kubeconfig'
 export MAESTRO_TESTBED_KUBECTL='$run/kubernetes/kubectl'
+# Maestro's, with the rights that its chart gives it, and its name as \`--service-account\` takes it.
+export MAESTRO_TESTBED_MAESTRO_KUBECONFIG='$run/kubernetes/maestro.kubeconfig'
+export MAESTRO_TESTBED_MAESTRO_ACCOUNT='maestro-system/maestro'
 ENVIRONMENT
     ! has_tier node || print_node_environment
 }

@@ -189,17 +189,31 @@ up_node() {
     fi
 }
 
-# load_image NAME PROGRAM [ARGUMENT…]: an image with a static program in it, unless the node has it
+# load_image NAME PROGRAM [ARGUMENT…]: an image with a program and the libraries that it needs, unless the node has it
 load_image() {
-    local name=$1 archive=$run/node/image.tar
-    shift
+    local name=$1 program=$2 archive=$run/node/image.tar libraries
+    shift 2
     if [[ " $(node_ctr images list --quiet | tr '\n' ' ') " == *" $name "* ]]; then
         return 0
     fi
-    "$(room_binary)" image "$archive" "$name" "$@"
+    libraries=$(libraries_of "$program")
+    # shellcheck disable=SC2086
+    "$(room_binary)" image "$archive" "$name" "$program" $libraries -- "$@"
     node_ctr images import --snapshotter native "$archive" >>"$run/log/images.log" 2>&1 ||
         fail "the image $name can't be loaded: $(tail -n 5 "$run/log/images.log")"
     rm -f "$archive"
+}
+
+# libraries_of PROGRAM: those that it is linked with, and what loads them; nothing for a static one
+libraries_of() {
+    local listed
+    listed=$(ldd "$1" 2>&1) || {
+        [[ $listed == *"not a dynamic executable"* || $listed == *"statically linked"* ]] || fail "$1 can't be put into an image: $listed"
+        return 0
+    }
+    [[ $listed != *"not found"* ]] || fail "$1 can't be put into an image, it lacks libraries itself: $listed"
+    # `name => /path (address)`, and the loader without an arrow; the kernel's own has no path.
+    sed -nE 's/^[[:space:]]*(.* => )?(\/[^[:space:]]+) \(0x[0-9a-f]+\)$/\2/p' <<<"$listed"
 }
 
 node_ctr() {

@@ -15,5 +15,7 @@ pub mod guard;
 pub mod decision;
 pub mod victim;
 pub mod rollout;
+pub mod placement;
 pub mod plan;
+pub mod ports;
 pub mod explain;

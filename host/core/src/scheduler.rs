@@ -40,6 +40,34 @@ pub struct RoomTemplate {
     pub port_range: Option<PortRange>,
     /// How long a room may take to end after SIGTERM.
     pub shutdown: Span,
+    /// How players reach a room.
+    pub network: Network,
+    /// What a room's programs may do on their node.
+    pub security: Security,
+    /// JSON text of an object: fields of a Kubernetes pod template that stand beneath what Maestro sets, keys sorted.
+    pub pod_template: Option<String>,
+}
+
+/// How players reach a room on Kubernetes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// By ports of its node that its own service holds.
+    #[default]
+    NodePort,
+    /// By ports of its node that its containers hold.
+    HostPort,
+    /// By its own address; for players within the network of pods.
+    Pod,
+}
+
+/// What a room's programs may do on their node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Security {
+    /// Gain no privileges; breaks no image.
+    #[default]
+    Legacy,
+    /// And neither be root nor have a capability: the standard `restricted` of Kubernetes.
+    Restricted,
 }
 
 /// One program of a room.

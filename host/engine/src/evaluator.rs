@@ -1,9 +1,11 @@
 //! Where policies run: in place for who drives many loops one after the other, or on threads of their own for who
 //! serves many at once.
 
+use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::channel::oneshot;
 
@@ -26,9 +28,15 @@ const NATIVE_QUEUE: usize = 8_192;
 /// The same for class heavy, whose runs take some 5 ms.
 const HEAVY_QUEUE: usize = 256;
 
+/// Is told of each evaluation: the policy, how long its answer took, and what it was.
+pub type Observer = Arc<dyn Fn(&Policy, Duration, &Result<Evaluation, Failure>) + Send + Sync>;
+
 /// Runs policies.
-#[derive(Clone, Debug)]
-pub struct Evaluator(Place);
+#[derive(Clone)]
+pub struct Evaluator {
+    place: Place,
+    observer: Option<Observer>,
+}
 
 #[derive(Clone, Debug)]
 enum Place {
@@ -52,21 +60,38 @@ impl Evaluator {
     /// Runs each policy where it is asked for. Nothing else happens meanwhile, in whatever order of threads, which
     /// is what a simulator needs.
     pub fn inline() -> Self {
-        Self(Place::Inline)
+        Place::Inline.into()
     }
 
     /// Runs policies on threads of its own, which end with the last clone. Class heavy has a thread to itself, so
     /// that it never delays class native.
     pub fn pool() -> Result<Self, Error> {
-        Ok(Self(Place::Pool(Arc::new(Pool {
+        let pool = Pool {
             native: start("maestro-judge", NATIVE_THREADS, NATIVE_QUEUE)?,
             heavy: start("maestro-judge-heavy", HEAVY_THREADS, HEAVY_QUEUE)?,
-        }))))
+        };
+        Ok(Place::Pool(Arc::new(pool)).into())
+    }
+
+    /// The same, telling `observer` of each evaluation.
+    pub fn observed(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
     }
 
     /// Asks `policy` for its verdict. When too many wait already, that is said at once.
     pub async fn evaluate(&self, policy: &Policy, observation: Observation) -> Result<Evaluation, Failure> {
-        let pool = match &self.0 {
+        let Some(observer) = &self.observer else {
+            return self.run(policy, observation).await;
+        };
+        let begun = Instant::now();
+        let result = self.run(policy, observation).await;
+        observer(policy, begun.elapsed(), &result);
+        result
+    }
+
+    async fn run(&self, policy: &Policy, observation: Observation) -> Result<Evaluation, Failure> {
+        let pool = match &self.place {
             Place::Inline => return policy.evaluate(&observation),
             Place::Pool(pool) => pool,
         };
@@ -89,6 +114,21 @@ impl Evaluator {
         })?;
         rx.await
             .unwrap_or_else(|_| Err(failure(FailureClass::Engine, "the evaluation panicked")))
+    }
+}
+
+impl From<Place> for Evaluator {
+    fn from(place: Place) -> Self {
+        Self {
+            place,
+            observer: None,
+        }
+    }
+}
+
+impl fmt::Debug for Evaluator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Evaluator").field(&self.place).finish()
     }
 }
 

@@ -49,7 +49,7 @@ pub use compile::{CompileError, Compiler, compile_child_main};
 #[cfg(feature = "run")]
 pub use engine::{Config, Engine, Error, LoadError};
 #[cfg(feature = "run")]
-pub use evaluator::Evaluator;
+pub use evaluator::{Evaluator, Observer};
 #[cfg(feature = "run")]
 pub use failure::{Failure, FailureClass, Refusal};
 #[cfg(feature = "run")]

@@ -31,6 +31,13 @@ const LOOKUPS: Rate = Rate {
     burst: 100.0,
 };
 
+/// How often a call without a valid operator's token is answered with the reason: somebody who mistypes, and a program that
+/// was given none, and nobody who guesses.
+const REFUSALS: Rate = Rate {
+    per_second: 2.0,
+    burst: 20.0,
+};
+
 /// Rooms remembered. Above it, those whose bucket is full again are forgotten, which changes nothing for them.
 const ROOMS: usize = 50_000;
 
@@ -41,6 +48,7 @@ pub struct Limits {
     events: Buckets<RoomId>,
     schedulers_events: Buckets<SchedulerName>,
     lookups: Mutex<Option<Bucket>>,
+    refusals: Mutex<Option<Bucket>>,
 }
 
 /// How often something may happen.
@@ -98,10 +106,18 @@ impl Limits {
 
     /// Takes a token for one question to the store about a scheduler that is not known; or tells how long to wait.
     pub fn take_lookup(&self, now: Instant) -> Result<(), Duration> {
-        let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = lookups.get_or_insert(Bucket::full(LOOKUPS, now));
-        bucket.take(LOOKUPS, now)
+        take_one(&self.lookups, LOOKUPS, now)
     }
+
+    /// Takes a token for one call without a valid operator's token; or tells how long to wait.
+    pub fn take_refusal(&self, now: Instant) -> Result<(), Duration> {
+        take_one(&self.refusals, REFUSALS, now)
+    }
+}
+
+fn take_one(one: &Mutex<Option<Bucket>>, rate: Rate, now: Instant) -> Result<(), Duration> {
+    let mut one = one.lock().unwrap_or_else(PoisonError::into_inner);
+    one.get_or_insert(Bucket::full(rate, now)).take(rate, now)
 }
 
 /// A bucket for each name.

@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use maestro_wire::http::ErrorBody;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::Type;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Content, ObjectBuilder, OpenApi, Ref, Required, ResponseBuilder};
 use utoipa::{OpenApi as _, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -20,6 +21,9 @@ use super::Api;
 
 /// The page under `/docs`: it shows the document and loads nothing from anywhere else.
 const PAGE: &str = include_str!("docs.html");
+
+/// The name of operators' tokens in the document.
+const OPERATOR: &str = "operator";
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -85,6 +89,7 @@ pub(super) fn routes(mut document: OpenApi) -> Router<Arc<Api>> {
     for (path, item) in &mut document.paths.paths {
         complete(path, item);
     }
+    ask_for_tokens(&mut document);
     let document = Arc::new(document);
     let show = async move || Json(document.as_ref().clone());
     Router::new()
@@ -115,6 +120,28 @@ fn complete(path: &str, item: &mut PathItem) {
         );
         let responses = &mut operation.responses.responses;
         responses.insert("default".to_owned(), refusal.build().into());
+    }
+}
+
+/// Says where a token may be asked for.
+fn ask_for_tokens(document: &mut OpenApi) {
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some(
+            "An operator's token, as `maestro token` makes it; asked for where the installation has any.",
+        ))
+        .build();
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme(OPERATOR, SecurityScheme::Http(bearer));
+    for (path, item) in &mut document.paths.paths {
+        if super::is_rooms(path) || super::is_probe(path) {
+            continue;
+        }
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            let none: [&str; 0] = [];
+            operation.security = Some(vec![SecurityRequirement::new(OPERATOR, none)]);
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use futures::{FutureExt, StreamExt};
 use maestro_wire::document::{self, Problems, nearest};
 use maestro_wire::http::ErrorBody;
+use serde::Serialize;
 
 use crate::known::Unreadable;
 use crate::supervisor::chain;
@@ -27,6 +28,9 @@ pub struct Problem {
     problems: Vec<document::Problem>,
     retry_after: Option<Duration>,
 }
+
+/// When to try again where nobody knows when it will be better.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// What kind of error it is; each has one status and one of the older system's codes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -157,10 +161,47 @@ impl Problem {
         Self::later(Duration::from_secs(5), &description)
     }
 
+    /// Too many calls of operators' routes came without a valid token.
+    pub fn too_many_refusals(wait: Duration) -> Self {
+        Self::later(wait, "too many calls came without a valid operator's token")
+    }
+
+    /// An operators' route was called by somebody else; `has_token` says whether they sent a token at all.
+    pub fn not_an_operator(has_token: bool) -> Self {
+        let (error, description) = match has_token {
+            false => (
+                "an operator's token is needed",
+                "send one as `Authorization: Bearer TOKEN`; maestro-cli takes it from --token or MAESTRO_TOKEN",
+            ),
+            true => (
+                "invalid operator's token",
+                "the token that was sent is none of this installation's; `maestro token` makes one, and its hash is to be configured",
+            ),
+        };
+        Self::new(Kind::Access, error, description)
+    }
+
     fn later(wait: Duration, description: &str) -> Self {
         Self {
             retry_after: Some(wait),
             ..Self::new(Kind::TooOften, "too many calls", description)
+        }
+    }
+
+    /// Whether something that Maestro depends on does not answer.
+    pub(super) fn is_outage(&self) -> bool {
+        self.kind == Kind::Unavailable
+    }
+
+    /// What became of a room's report, as it is counted.
+    pub(super) fn word(&self) -> &'static str {
+        match self.kind {
+            Kind::Unknown => "unknown",
+            Kind::TooOften => "too-often",
+            Kind::Access => "refused",
+            Kind::Unavailable | Kind::TooSlow => "unavailable",
+            Kind::Parameter | Kind::Invalid | Kind::Document | Kind::Method | Kind::TooLarge => "malformed",
+            Kind::Conflict | Kind::Internal => "error",
         }
     }
 
@@ -180,9 +221,9 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let wait = self
-            .retry_after
-            .or((self.kind == Kind::Unavailable).then_some(Duration::from_secs(5)));
+        let may_pass = matches!(self.kind, Kind::Unavailable | Kind::TooSlow);
+        let wait = self.retry_after.or(may_pass.then_some(AGAIN));
+        let is_refused = self.kind == Kind::Access;
         let body = ErrorBody {
             code: self.kind.code().to_owned(),
             error: self.error,
@@ -197,6 +238,10 @@ impl IntoResponse for Problem {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if is_refused {
+            const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"maestro\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
         }
         response
     }
@@ -218,15 +263,19 @@ impl From<store::Error> for Problem {
             store::Error::Open { .. }
             | store::Error::Migrate { .. }
             | store::Error::Diverged { .. }
+            | store::Error::Occupied { .. }
             | store::Error::Statement { .. }
             | store::Error::Unreadable { .. } => {
-                tracing::error!("{}", chain(&error));
-                let kind = if error.is_outage() {
-                    Kind::Unavailable
-                } else {
-                    Kind::Internal
-                };
-                Self::new(kind, "the store failed", description)
+                if !error.is_outage() {
+                    tracing::error!("{}", chain(&error));
+                    return Self::new(Kind::Internal, "the store failed", description);
+                }
+                // Said at each request of an outage, and by others too.
+                tracing::debug!("{}", chain(&error));
+                let description = format!(
+                    "{description}; nothing was changed for all that is known. Rooms, status and allocation go on without the store"
+                );
+                Self::new(Kind::Unavailable, "the store does not answer", description)
             }
         }
     }
@@ -264,7 +313,9 @@ impl From<cluster::Error> for Problem {
         match error {
             cluster::Error::UnknownRoom(_) => Self::new(Kind::Unknown, "room not found", description),
             cluster::Error::Refused { .. } => Self::new(Kind::Conflict, "refused", description),
-            cluster::Error::Exhausted { .. } | cluster::Error::Unavailable { .. } => {
+            cluster::Error::Exhausted { .. }
+            | cluster::Error::Forbidden { .. }
+            | cluster::Error::Unavailable { .. } => {
                 Self::new(Kind::Unavailable, "the cluster failed", description)
             }
         }
@@ -359,6 +410,15 @@ pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem
 /// A success with the status that the older system gave to creations.
 pub(super) fn created(body: impl IntoResponse) -> Response {
     (StatusCode::CREATED, body).into_response()
+}
+
+/// An answer to a probe.
+pub(super) fn healthy_if(is_healthy: bool, body: impl Serialize) -> Response {
+    let status = match is_healthy {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(body)).into_response()
 }
 
 /// What was asked for is what the client has already.

@@ -21,7 +21,7 @@ use super::extract::{Path, Query, flag};
 use super::parameter::{number, one_of};
 use super::problem::{Kind, Problem, read_body};
 use crate::known::Entry;
-use crate::registry::{Call, Changes, Cursor};
+use crate::registry::{Call, Changes, Cursor, Receipt, Taken};
 
 pub(super) mod event;
 mod view;
@@ -73,11 +73,36 @@ async fn report(
     Path((scheduler, room)): Path<(String, String)>,
     request: Request,
 ) -> Result<Json<PingAnswer>, Problem> {
+    let taken = take(&api, &scheduler, &room, request).await;
+    api.metrics.report(match &taken {
+        Ok(receipt) => word(receipt.taken),
+        Err(problem) => problem.word(),
+    });
+    taken.map(|receipt| {
+        Json(PingAnswer {
+            success: true,
+            draining: receipt.draining,
+        })
+    })
+}
+
+/// How a report was taken, as it is counted.
+fn word(taken: Taken) -> &'static str {
+    match taken {
+        Taken::Newest => "newest",
+        Taken::LifeOnly => "life-only",
+        Taken::ClockMoved => "clock-moved",
+        Taken::Registered => "registered",
+        Taken::Provisional => "provisional",
+    }
+}
+
+async fn take(api: &Api, scheduler: &str, room: &str, request: Request) -> Result<Receipt, Problem> {
     let (head, body) = request.into_parts();
     let read = read_body(body, CALL_LIMIT).await;
-    let entry = api.scheduler(&scheduler).await?;
+    let entry = api.scheduler(scheduler).await?;
     let name = &entry.scheduler.name;
-    let room = room_id(&entry, &room)?;
+    let room = room_id(&entry, room)?;
     api.limits
         .take(&room, Instant::now())
         .map_err(Problem::too_often)?;
@@ -95,11 +120,7 @@ async fn report(
         authentic,
         version: entry.stored.active.version,
     };
-    let receipt = api.registry.report(name, &room, call).await?;
-    Ok(Json(PingAnswer {
-        success: true,
-        draining: receipt.draining,
-    }))
+    Ok(api.registry.report(name, &room, call).await?)
 }
 
 fn invalid(problems: Vec<String>) -> Problem {
@@ -153,8 +174,9 @@ pub(super) async fn one(
         }
     };
     let (name, id) = (&entry.scheduler.name, room_id(&entry, &room)?);
+    let end = async { Ok(api.store.room_end(name, &id).await?) };
     if api.registry.room(name, &id).await?.is_none()
-        && let Some(end) = api.store.room_end(name, &id).await?
+        && let Some(Some(end)) = api.if_store_answers(end).await?
     {
         return Ok(Json(view::gone(name, &end)));
     }

@@ -4,6 +4,7 @@ pub(super) mod change;
 pub(super) mod scale_in;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -44,14 +45,31 @@ pub(super) struct Info {
     responses((status = 200, body = SchedulerNames, description = "Done"))
 )]
 pub(super) async fn list(State(api): State<Api>, Query(query): Query<Info>) -> Result<Response, Problem> {
-    let stored = api.store.schedulers().await?;
+    let asked = async { Ok(api.store.schedulers().await?) };
+    let entries: Vec<Arc<Entry>> = match api.if_store_answers(asked).await? {
+        Some(stored) if query.info.is_none() => {
+            let schedulers = stored.iter().map(|stored| stored.name.to_string()).collect();
+            return Ok(Json(SchedulerNames { schedulers }).into_response());
+        }
+        Some(stored) => stored
+            .into_iter()
+            .map(|stored| Entry::read(stored).map(Arc::new))
+            .collect::<Result<_, _>>()?,
+        // Those that were there a moment ago.
+        None => {
+            let names = api.known.names();
+            names.iter().filter_map(|name| api.known.get(name)).collect()
+        }
+    };
     if query.info.is_none() {
-        let schedulers = stored.iter().map(|stored| stored.name.to_string()).collect();
+        let schedulers = entries
+            .iter()
+            .map(|entry| entry.scheduler.name.to_string())
+            .collect();
         return Ok(Json(SchedulerNames { schedulers }).into_response());
     }
     let mut all = Vec::new();
-    for stored in stored {
-        let entry = Entry::read(stored)?;
+    for entry in entries {
         all.push(summary(&look(&api, &entry).await?));
     }
     Ok(Json(all).into_response())
@@ -87,8 +105,14 @@ pub(super) async fn status(
         .into_response());
     }
     // Both before the look: what is carried out in between is then in what is looked at.
-    let asked = change::asked_before(&api, &entry.scheduler.name).await?;
-    let newest = api.store.decisions(&entry.scheduler.name, None, 1).await?;
+    let name = &entry.scheduler.name;
+    let past = async {
+        let asked = change::asked_before(&api, name).await?;
+        Ok((asked, api.store.decisions(name, None, 1).await?))
+    };
+    let past = api.if_store_answers(past).await?;
+    let is_away = past.is_none();
+    let (asked, newest) = past.unwrap_or_default();
     let decision = newest
         .first()
         .map(decisions::decode)
@@ -113,7 +137,13 @@ pub(super) async fn status(
         name: summary.name,
         version: summary.version,
         wanted: summary.wanted,
-        pending: pending(&entry, asked, decision.as_ref()),
+        pending: match is_away {
+            false => pending(&entry, asked, decision.as_ref()),
+            true => vec![
+                "the store does not answer: the last decision is not known, and no change is taken"
+                    .to_owned(),
+            ],
+        },
         min: entry.scheduler.autoscaling.min,
         max: entry.scheduler.autoscaling.max,
         rooms_by_state: by_state,

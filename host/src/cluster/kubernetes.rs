@@ -10,10 +10,13 @@ mod service;
 mod namespace;
 mod status;
 mod prepare;
+mod binding;
 mod address;
 mod node;
 mod usage;
+mod budget;
 mod call;
+mod hostport;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -28,11 +31,16 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{Api, DeleteParams, ListParams, LogParams, PostParams, Preconditions};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use maestro_core::names::{RoomId, SchedulerName};
-use maestro_core::scheduler::Scheduler;
+use maestro_core::scheduler::{Network, PortRange, Scheduler};
 use maestro_core::time::Span;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 
-use self::call::{Budget, Caller, Failure};
+use self::binding::Account;
+use self::budget::Budget;
+use self::call::{Caller, Failure};
+pub use self::hostport::HOST_PORTS;
+use self::hostport::HostPorts;
+use self::namespace::Level;
 use self::node::Watched;
 use self::watch::Hints;
 pub use self::watch::Watches;
@@ -85,7 +93,10 @@ pub struct Kubernetes {
     hints: Arc<Hints>,
     addresses: address::Nodes,
     nodes: Arc<Watched>,
-    prepared: Mutex<BTreeMap<SchedulerName, Instant>>,
+    prepared: Mutex<BTreeMap<SchedulerName, (Instant, Level)>>,
+    host_ports: HostPorts,
+    /// Who we are, where that is a service account; unknown until it is asked for.
+    account: OnceCell<Option<Account>>,
     api_url: String,
     timeout: Duration,
 }
@@ -100,6 +111,7 @@ impl Kubernetes {
         let watches = Watches {
             caller: caller.clone(),
             hints: hints.clone(),
+            metrics: Arc::default(),
             nodes: Arc::default(),
         };
         let kubernetes = Self {
@@ -108,10 +120,19 @@ impl Kubernetes {
             addresses: address::Nodes::default(),
             nodes: watches.nodes.clone(),
             prepared: Mutex::default(),
+            host_ports: HostPorts::new(HOST_PORTS),
+            account: OnceCell::new(),
             api_url: config.api_url,
             timeout: config.timeout,
         };
         Ok((kubernetes, watches))
+    }
+
+    /// The same with another range for the ports of rooms whose document says `network: hostPort` and no range of its own.
+    #[must_use]
+    pub fn with_host_ports(mut self, range: PortRange) -> Self {
+        self.host_ports = HostPorts::new(range);
+        self
     }
 
     /// One act, in the time that is given to it.
@@ -124,9 +145,9 @@ impl Kubernetes {
 
     async fn create_pod(&self, scheduler: &Scheduler, order: &Order) -> Result<(), Error> {
         let (name, room) = (&scheduler.name, &order.room);
-        self.prepare(name, room).await?;
+        self.prepare(scheduler, room).await?;
         let pods = self.caller.pods(name);
-        let mut wanted = pod::pod(scheduler, order, &self.api_url);
+        let mut wanted = self.wanted(scheduler, order)?;
         node::avoid(&mut wanted, &order.avoid);
         let made = self
             .caller
@@ -136,14 +157,32 @@ impl Kubernetes {
             Ok(made) => made,
             Err(failure) if failure.is_already_there() => self.pod_that_is_there(name, room).await?,
             Err(failure) => {
-                if failure.is_not_found() {
-                    // Somebody removed the namespace.
+                if failure.is_not_found() || failure.is_forbidden() {
+                    // Somebody removed the namespace, or our rights in it.
                     self.prepared().remove(name);
                 }
                 return Err(failure.of_creation(room));
             }
         };
         self.serve(name, room, &made).await
+    }
+
+    /// The pod of a room, with ports of its node where it is to have some.
+    fn wanted(&self, scheduler: &Scheduler, order: &Order) -> Result<Pod, Error> {
+        let template = &scheduler.template;
+        let ports = template.containers.iter().map(|container| container.ports.len());
+        let ports = match template.network {
+            Network::HostPort => {
+                let of = (&scheduler.name, &order.room);
+                self.host_ports
+                    .take(of, template.port_range, ports.sum(), rand::random())?
+            }
+            Network::NodePort | Network::Pod => Vec::new(),
+        };
+        pod::pod(scheduler, order, &self.api_url, &ports).map_err(|error| Error::Refused {
+            room: order.room.clone(),
+            reason: format!("this release can't read its podTemplate: {error}"),
+        })
     }
 
     async fn pod_that_is_there(&self, scheduler: &SchedulerName, room: &RoomId) -> Result<Pod, Error> {
@@ -195,10 +234,18 @@ impl Kubernetes {
     }
 
     async fn list_pods(&self, scheduler: &SchedulerName) -> Result<Vec<Object>, Error> {
+        let begun = Instant::now();
         let ours = || ListParams::default().labels(&label::selector(scheduler));
         let (pods, services) = (self.caller.pods(scheduler), self.caller.services(scheduler));
-        let both = try_join(self.caller.all(&pods, ours()), self.caller.all(&services, ours())).await;
-        let (pods, services) = both?;
+        let both = || try_join(self.caller.all(&pods, ours()), self.caller.all(&services, ours()));
+        let (pods, services) = self.look(scheduler, both).await?;
+        let held = pods.iter().filter_map(|pod| {
+            let is_over = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+            let is_over = matches!(is_over, Some("Failed" | "Succeeded"));
+            let room = label::room(&pod.metadata, scheduler).filter(|_| !is_over)?;
+            Some((room, status::host_ports(pod)))
+        });
+        self.host_ports.saw(scheduler, held, begun);
         let nodes = pods.iter().filter_map(status::node).collect();
         let addresses = self.addresses.addresses(&self.caller, nodes).await?;
         let services: BTreeMap<&str, &Service> = services
@@ -258,7 +305,7 @@ impl Kubernetes {
         }
     }
 
-    fn prepared(&self) -> MutexGuard<'_, BTreeMap<SchedulerName, Instant>> {
+    fn prepared(&self) -> MutexGuard<'_, BTreeMap<SchedulerName, (Instant, Level)>> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -297,15 +344,17 @@ impl Cluster for Kubernetes {
             ..exactly(uid)
         };
         let pods = self.caller.pods(scheduler);
-        let delete = async {
-            let deleted = self.caller.call(pods.delete(room.as_str(), &params)).await;
-            done_or_gone(deleted.map(drop))
+        let delete = || async {
+            match self.caller.call_first(pods.delete(room.as_str(), &params)).await {
+                Err(failure) if failure.is_not_found() || failure.is_conflict() => Ok(()),
+                deleted => deleted.map(drop),
+            }
         };
-        self.act(delete).await
+        self.act(self.look(scheduler, delete)).await
     }
 
     async fn usage(&self, scheduler: &SchedulerName) -> Result<Vec<Usage>, Error> {
-        self.act(async { Ok(usage::usage(&self.caller, scheduler).await?) })
+        self.act(self.look(scheduler, || usage::usage(&self.caller, scheduler)))
             .await
     }
 

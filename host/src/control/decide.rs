@@ -17,7 +17,7 @@ use maestro_core::time::Timestamp;
 
 use super::apply::is_choice;
 use super::grounds::Grounds;
-use super::judge::{Case, Evidence};
+use super::judge::{Case, Evidence, early};
 use super::observe;
 use super::survey::Ground;
 use super::{Command, Control, Desired, Outcome, Record, Scale, Scaled};
@@ -32,7 +32,7 @@ impl Control {
             return self.record(decision, Vec::new(), now);
         }
         let every = self.look_every();
-        let is_due = now >= self.judge.next_at(counts, every);
+        let is_due = self.judge.is_due(counts, every, now);
         let has_choices = plan.actions.iter().any(is_choice);
         if !is_due && (!has_choices || now < self.judge.earliest()) {
             if has_choices {
@@ -121,7 +121,7 @@ impl Control {
         let period = self.sampling().period;
         let is_news = match &self.last_record {
             None => true,
-            Some((at, last)) => now.since(*at) >= period || !decision.repeats(last),
+            Some((at, last)) => now.since(*at) + early(period) >= period || !decision.repeats(last),
         };
         if is_news {
             self.last_record = Some((now, decision.clone()));

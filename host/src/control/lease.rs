@@ -58,7 +58,12 @@ impl Lease {
             self.held = None;
             self.try_at = now;
         }
-        if now < self.try_at {
+        // A step that is taken anyway takes a renewal along that would call for another one in a moment.
+        let early = match self.held {
+            Some(_) => part(self.length, 30),
+            None => Span::ZERO,
+        };
+        if now + early < self.try_at {
             return Ok(match self.held {
                 Some(_) => Kept::Held,
                 None => Kept::Elsewhere,
@@ -67,11 +72,13 @@ impl Lease {
         // A call that is dropped or fails leaves the old validity, which only ever errs on the short side.
         let answer = registry.acquire(scheduler, holder, self.length).await;
         let answer = answer.map_err(Error::registry("renew the lease"))?;
-        self.try_at = now + third(self.length);
         let Some(fence) = answer else {
             self.held = None;
+            // Only who is to keep the scheduler asks: its predecessor is going, or is gone without a word.
+            self.try_at = now + part(self.length, 15);
             return Ok(Kept::Elsewhere);
         };
+        self.try_at = on_the_beat(now + early, part(self.length, 3));
         let kept = match &self.held {
             Some(held) if held.fence == fence => Kept::Held,
             Some(_) | None => Kept::Taken,
@@ -113,8 +120,15 @@ impl Lease {
     }
 }
 
-fn third(length: Span) -> Span {
-    Span::from_ms(length.ms() / 3)
+/// The next whole multiple of `every`, at most that much later: then many schedulers, and with them the grid of their
+/// windows, are due at the same time, and a process at rest wakes seldom for all of them.
+fn on_the_beat(now: Timestamp, every: Span) -> Timestamp {
+    let every = i64::try_from(every.ms().max(1)).unwrap_or(i64::MAX);
+    Timestamp::from_ms((now.ms().div_euclid(every) + 1).saturating_mul(every))
+}
+
+fn part(length: Span, of: u64) -> Span {
+    Span::from_ms(length.ms() / of)
 }
 
 #[cfg(test)]
@@ -177,6 +191,19 @@ mod tests {
         assert_eq!(world.keep(&mut lease, "one", 104), Kept::Held);
         assert_eq!(lease.fence(at(113)), None, "nothing was renewed");
         assert_eq!(world.keep(&mut lease, "one", 105), Kept::Held);
+        assert!(lease.fence(at(117)).is_some());
+    }
+
+    #[test]
+    fn what_is_due_in_a_moment_is_renewed_with_what_is_due_now() {
+        let (world, mut lease) = (World::new(), Lease::new(LENGTH));
+        world.keep(&mut lease, "one", 103);
+        assert_eq!(lease.next_at(), at(105), "on the beat, however it began");
+        let early = Timestamp::from_ms(104_500);
+        world.time.store(early.ms(), Ordering::Relaxed);
+        let kept = lease.keep(&world.registry, &world.name, "one", early);
+        assert_eq!(kept.now_or_never().unwrap().unwrap(), Kept::Held);
+        assert_eq!(lease.next_at(), at(110), "and not once more at once");
         assert!(lease.fence(at(117)).is_some());
     }
 

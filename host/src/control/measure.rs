@@ -205,6 +205,9 @@ mod tests {
             toleration: None,
             port_range: None,
             shutdown: Span::ZERO,
+            network: maestro_core::scheduler::Network::default(),
+            security: maestro_core::scheduler::Security::default(),
+            pod_template: None,
         }
     }
 

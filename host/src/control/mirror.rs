@@ -9,7 +9,7 @@ use maestro_core::deadlines::{self, Watch, Witness};
 use maestro_core::names::RoomId;
 use maestro_core::room::{End, Room};
 use maestro_core::scheduler::Scheduler;
-use maestro_core::time::Timestamp;
+use maestro_core::time::{Span, Timestamp};
 
 use super::survey::{self, Survey};
 use super::{Error, wake};
@@ -30,6 +30,8 @@ pub(super) struct Mirror {
     pub(super) has_state: bool,
     /// Ends of rooms that were noticed and not told yet, oldest first.
     pub(super) ends: Vec<End>,
+    /// How long ago the oldest change of a room's status was told that came since this was taken last.
+    pub(super) heard: Option<Span>,
     /// Rooms that are still here and whose end was noticed.
     ended: BTreeSet<RoomId>,
     cursor: Cursor,
@@ -46,6 +48,7 @@ impl Mirror {
             epoch: None,
             has_state: false,
             ends: Vec::new(),
+            heard: None,
             ended: BTreeSet::new(),
             cursor: Cursor::START,
             has_news: true,
@@ -111,6 +114,9 @@ impl Mirror {
                         .is_some_and(|survey| survey.take_in((before, &then), (&room, &now), &clocks))
             });
             self.has_news |= !is_no_news;
+            if let Some(told_at) = before.and_then(|before| told_at(before, &room)) {
+                self.heard = self.heard.max(Some(changes.now.since(told_at)));
+            }
             self.note_end(&room, changes.now);
             self.rooms.insert(room.id.clone(), room);
         }
@@ -135,11 +141,20 @@ impl Mirror {
     }
 }
 
+/// When the room told that it does something else than before.
+fn told_at(before: &Room, after: &Room) -> Option<Timestamp> {
+    let last = after.reports.last?;
+    let is_news = before
+        .reports
+        .last
+        .is_none_or(|then| (then.since, then.status) != (last.since, last.status));
+    is_news.then_some(last.since)
+}
+
 #[cfg(test)]
 mod tests {
     use maestro_core::names::Version;
     use maestro_core::room::{Creation, Phase};
-    use maestro_core::time::Span;
     use maestro_wire::document;
 
     use super::*;

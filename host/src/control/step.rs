@@ -15,11 +15,14 @@ use maestro_core::window::{Sample, Sampling};
 use super::lease::Kept;
 use super::places::Places;
 use super::survey::Survey;
-use super::{Control, Error, StepReport, Told, apply, judge, measure, wake};
+use super::{Control, Error, Stand, StepReport, Told, apply, judge, measure, wake};
 use crate::registry::{Fence, State};
 
 /// Before the next step after one that changed something: its effects are to be seen soon.
 const SOON: Span = Span::from_ms(100);
+
+/// What is due so soon after the first thing is waited for.
+const TOGETHER: Span = Span::from_ms(50);
 
 /// Before the next step after one that failed.
 const AFTER_ERROR: Span = Span::from_secs(1);
@@ -56,6 +59,7 @@ impl Control {
 
     fn report(&mut self, now: Timestamp, next_at: Timestamp) -> StepReport {
         self.told.ends.append(&mut self.mirror.ends);
+        let stand = self.stand();
         let told = std::mem::take(&mut self.told);
         let Told {
             records,
@@ -74,10 +78,23 @@ impl Control {
             outcomes,
             ends,
             trouble: self.creation.trouble(self.mirror.now),
+            stand,
+            heard: self.mirror.heard.take(),
             next_at,
             removed,
             errors,
         }
+    }
+
+    /// What the last survey said and what is wanted now; nothing is looked at for it.
+    fn stand(&self) -> Option<Stand> {
+        let (survey, state) = (self.survey.as_ref()?, self.state.as_ref()?);
+        Some(Stand {
+            counts: survey.counts,
+            wanted: state.wanted,
+            recovering: self.recovery.is_on(),
+            mass_silence: survey.mass_silence,
+        })
     }
 
     /// Answers whether anything was done that the next step should look at soon.
@@ -333,7 +350,10 @@ impl Control {
             deadline,
         ];
         let registrys = registrys.into_iter().flatten().map(|then| now + then.since(at));
-        let first = mine.into_iter().flatten().chain(registrys).min();
+        let all: Vec<Timestamp> = mine.into_iter().flatten().chain(registrys).collect();
+        let first = all.iter().copied().min();
+        // One step for all that is due about then; the two clocks are not quite the same either.
+        let first = first.and_then(|first| all.into_iter().filter(|at| *at <= first + TOGETHER).max());
         first.unwrap_or(now).max(now + SOON)
     }
 }

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use tempfile::TempDir;
 
-use super::holder::{self, Holder};
 use crate::cluster::local;
+use crate::folder::holder::{self, Holder};
 use crate::registry::clock;
 
 /// What the names of temporary folders begin with.

@@ -10,6 +10,7 @@ pub mod allocation;
 pub mod stream;
 pub mod leases;
 pub mod recovery;
+pub mod commons;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,6 +47,7 @@ pub async fn all(harness: &dyn Harness) -> Outcome {
     allocation::all(harness).await?;
     stream::all(harness).await?;
     leases::all(harness).await?;
+    commons::all(harness).await?;
     recovery::all(harness).await
 }
 

@@ -8,7 +8,7 @@ mod ledger;
 mod log;
 mod provisional;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use async_trait::async_trait;
@@ -19,19 +19,19 @@ use maestro_core::time::{Span, Timestamp};
 use tokio::sync::Notify;
 
 use super::{
-    Act, Call, Changes, Clock, Cursor, Error, Fence, ROOMS_MAX, Receipt, Registry, Seen, State, Terms,
+    Act, Call, Changes, Clock, Cursor, Error, Fence, MEMBERS_MAX, ROOMS_MAX, Receipt, Registry,
+    SCHEDULERS_MAX, Seen, State, Terms,
 };
 use ledger::{Ledger, Moment};
-
-/// Most schedulers that are kept. Only schedulers that exist are asked about, so that this is never reached but by
-/// a fault; each costs some hundred bytes before its first room.
-const SCHEDULERS_MAX: usize = 20_000;
 
 /// The registry inside this process.
 pub struct Memory {
     clock: Clock,
     schedulers: RwLock<Schedulers>,
     witness: Mutex<Witness>,
+    /// Workers, and until when each is there.
+    members: Mutex<BTreeMap<String, Timestamp>>,
+    copies: Mutex<BTreeMap<SchedulerName, Vec<u8>>>,
     most_rooms: usize,
 }
 
@@ -54,6 +54,8 @@ impl Memory {
             clock,
             schedulers: RwLock::default(),
             witness: Mutex::default(),
+            members: Mutex::default(),
+            copies: Mutex::default(),
             most_rooms,
         }
     }
@@ -225,6 +227,39 @@ impl Registry for Memory {
         schedulers.token = schedulers.token.max(token);
         schedulers.ledgers.remove(&fence.scheduler);
         Ok(())
+    }
+
+    async fn join(&self, member: &str, ttl: Span) -> Result<BTreeSet<String>, Error> {
+        let now = (self.clock)();
+        let mut members = lock(&self.members);
+        members.retain(|_, until| *until > now);
+        if members.len() >= MEMBERS_MAX && !members.contains_key(member) {
+            return Err(Error::Full { what: "workers" });
+        }
+        members.insert(member.to_owned(), now + ttl);
+        Ok(members.keys().cloned().collect())
+    }
+
+    async fn leave(&self, member: &str) -> Result<(), Error> {
+        lock(&self.members).remove(member);
+        Ok(())
+    }
+
+    async fn keep_copy(&self, scheduler: &SchedulerName, copy: Option<&[u8]>) -> Result<(), Error> {
+        let mut copies = lock(&self.copies);
+        let Some(copy) = copy else {
+            copies.remove(scheduler);
+            return Ok(());
+        };
+        if copies.len() >= SCHEDULERS_MAX && !copies.contains_key(scheduler) {
+            return Err(Error::Full { what: "schedulers" });
+        }
+        copies.insert(scheduler.clone(), copy.to_vec());
+        Ok(())
+    }
+
+    async fn copies(&self) -> Result<BTreeMap<SchedulerName, Vec<u8>>, Error> {
+        Ok(lock(&self.copies).clone())
     }
 
     fn nudges(&self, scheduler: &SchedulerName) -> Arc<Notify> {

@@ -31,8 +31,10 @@ mod kept;
 mod writes;
 mod report;
 mod holder;
+mod commons;
 mod config;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -65,7 +67,7 @@ pub fn user_rules(prefix: &str) -> String {
     format!(
         "~{prefix}:* &{prefix}:* -@all +evalsha +script|load +time +publish +subscribe +unsubscribe +hello +select \
          +cluster|slots +asking +get +set +exists +unlink +persist +pexpire +hget +hset +hdel +hlen \
-         +hmget +hgetall +hvals +hexists +zadd +zrem +zrange +zrangebyscore +zcard +zscore +zpopmin +sadd +srem +scard"
+         +hmget +hgetall +hvals +hexists +zadd +zrem +zremrangebyscore +zrange +zrangebyscore +zcard +zscore +zpopmin +sadd +srem +scard"
     )
 }
 
@@ -305,6 +307,22 @@ impl Registry for Redis {
 
     async fn remove(&self, fence: &Fence) -> Result<(), Error> {
         self.fenced(fence, Script::Remove, &[]).await
+    }
+
+    async fn join(&self, member: &str, ttl: Span) -> Result<BTreeSet<String>, Error> {
+        self.say_there(member, Some(ttl)).await
+    }
+
+    async fn leave(&self, member: &str) -> Result<(), Error> {
+        self.say_there(member, None).await.map(drop)
+    }
+
+    async fn keep_copy(&self, scheduler: &SchedulerName, copy: Option<&[u8]>) -> Result<(), Error> {
+        self.write_copy(scheduler, copy).await
+    }
+
+    async fn copies(&self) -> Result<BTreeMap<SchedulerName, Vec<u8>>, Error> {
+        self.read_copies().await
     }
 
     fn nudges(&self, scheduler: &SchedulerName) -> Arc<Notify> {

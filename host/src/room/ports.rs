@@ -2,6 +2,7 @@
 //!
 //! Over TCP each line is a request. `match MILLISECONDS` begins a match and is answered `ok`, or `no: ` and why not.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc::{Sender, channel};
@@ -22,9 +23,13 @@ const QUIET: Duration = Duration::from_secs(10);
 const BREATH: Duration = Duration::from_millis(100);
 
 /// Opens every port that the environment names. Which protocol a port is for is not said there, so both are tried,
-/// and one of them has to work.
+/// and one of them has to work. In a container, two ports can have one number and two protocols.
 pub(super) fn open(identity: &Identity, listen: IpAddr, events: &Sender<Event>) -> io::Result<()> {
+    let mut open = BTreeSet::new();
     for (name, port) in &identity.ports {
+        if !open.insert(*port) {
+            continue;
+        }
         let (tcp, udp) = (
             TcpListener::bind((listen, *port)),
             UdpSocket::bind((listen, *port)),

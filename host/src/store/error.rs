@@ -46,6 +46,12 @@ pub enum Error {
         #[source]
         cause: DbErr,
     },
+    /// What is to take over a whole store holds something already.
+    #[error("there are {table} in it already; nothing was copied, a store is copied into an empty one")]
+    Occupied {
+        /// Where.
+        table: &'static str,
+    },
     /// A row holds what this release can't read.
     #[error("the store holds {what} that can't be read: {reason}")]
     Unreadable {
@@ -115,6 +121,7 @@ impl Error {
                 is_passing(cause)
             }
             Self::Diverged { .. }
+            | Self::Occupied { .. }
             | Self::Unreadable { .. }
             | Self::SchedulerExists(_)
             | Self::UnknownScheduler(_)
@@ -133,6 +140,7 @@ impl Error {
         match self {
             Self::Open { .. } | Self::Migrate { .. } | Self::Statement { .. } => true,
             Self::Diverged { .. }
+            | Self::Occupied { .. }
             | Self::Unreadable { .. }
             | Self::SchedulerExists(_)
             | Self::UnknownScheduler(_)

@@ -3,6 +3,7 @@
 //! A request only records what is wanted; the control loop reads the open operations of its scheduler, does the
 //! work and writes progress. An operation that has ended never changes again, and progress never goes down.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use maestro_core::names::{SchedulerName, Version};
@@ -139,6 +140,24 @@ impl Store {
             .await
             .map_err(failed("list open operations"))?;
         rows.into_iter().map(parse).collect()
+    }
+
+    /// What is to be done for each scheduler that anything is to be done for, oldest first; or what can't be read of it.
+    pub async fn all_open_operations(
+        &self,
+    ) -> Result<BTreeMap<SchedulerName, Result<Vec<Operation>, Error>>, Error> {
+        let rows = open().order_by_asc(operation::Column::Id).all(&self.reader).await;
+        let mut all = BTreeMap::new();
+        for row in rows.map_err(failed("list all open operations"))? {
+            let name = schedulers::parse_name(&row.scheduler)?;
+            let of_scheduler = all.entry(name).or_insert_with(|| Ok(Vec::new()));
+            match (&mut *of_scheduler, parse(row)) {
+                (Ok(operations), Ok(operation)) => operations.push(operation),
+                (Ok(_), Err(error)) => *of_scheduler = Err(error),
+                (Err(_), _) => {}
+            }
+        }
+        Ok(all)
     }
 
     /// A scheduler's operations, newest first, before `cursor` when one is given.

@@ -280,7 +280,7 @@ async fn stored(database: &impl ConnectionTrait, row: scheduler::Model) -> Resul
 }
 
 impl ManagedBy {
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         match text.strip_prefix("file ") {
             Some(path) => Self::File(path.to_owned()),
             None => Self::Api,

@@ -38,7 +38,7 @@ use std::collections::BTreeMap;
 
 use maestro_core::names::{Digest, PolicyName, SchedulerName, Version};
 use maestro_core::scheduler::{
-    Autoscaling, Container, Deadlines, ImagePull, Resources, RoomTemplate, Scheduler,
+    Autoscaling, Container, Deadlines, ImagePull, Network, Resources, RoomTemplate, Scheduler, Security,
 };
 use maestro_core::time::{Span, Timestamp};
 use sea_orm::ConnectionTrait;
@@ -73,6 +73,9 @@ pub(super) fn scheduler(text: &str, image: &str, min: u32) -> Scheduler {
             toleration: None,
             port_range: None,
             shutdown: Span::from_secs(30),
+            network: Network::default(),
+            security: Security::default(),
+            pod_template: None,
         },
         deadlines: Deadlines::default(),
         autoscaling: Autoscaling {

@@ -111,6 +111,8 @@ mod tests {
             next_at: Timestamp::default(),
             removed: false,
             errors: Vec::new(),
+            stand: None,
+            heard: None,
         }
     }
 

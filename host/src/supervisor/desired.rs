@@ -45,7 +45,11 @@ pub(super) async fn make(store: &Store, catalog: &Catalog, entry: &Entry) -> Res
         policies,
         deleting,
         scale_in_paused: stored.scale_in_paused_at,
-        last: standing(store, stored).await?,
+        last: match standing(store, stored).await {
+            // It is asked only where the registry lost it too.
+            Err(error) if error.is_outage() => None,
+            standing => standing?,
+        },
     })
 }
 

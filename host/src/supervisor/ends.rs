@@ -22,12 +22,14 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    pub(super) fn push(&mut self, scheduler: &SchedulerName, ends: Vec<End>) {
+    /// Adds ends; gives how many others went for them.
+    pub(super) fn push(&mut self, scheduler: &SchedulerName, ends: Vec<End>) -> usize {
         let ends = ends.into_iter().map(|end| (scheduler.clone(), end));
         self.waiting.extend(ends);
         let excess = self.waiting.len().saturating_sub(CAPACITY);
         self.waiting.drain(..excess);
         self.dropped += excess;
+        excess
     }
 
     /// Writes what waits, oldest first. After an error everything not yet written still waits.

@@ -1,6 +1,7 @@
 //! Writes what loops decided and measured, and which rooms ended, to the store, behind them and in batches.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use maestro_core::names::SchedulerName;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::chain;
 use super::ends::Ends;
 use crate::control::{Clock, Record};
+use crate::metrics::Metrics;
 use crate::store::journal::{Budget, Entry, Outbox};
 use crate::store::samples::Segment;
 use crate::store::{self, Store};
@@ -70,6 +72,7 @@ pub struct Journal {
     open: BTreeMap<SchedulerName, Cut>,
     is_away: bool,
     last_trim: Option<Instant>,
+    metrics: Arc<Metrics>,
 }
 
 impl Journal {
@@ -85,8 +88,15 @@ impl Journal {
             open: BTreeMap::new(),
             is_away: false,
             last_trim: None,
+            metrics: Arc::default(),
         };
         (journal, tx)
+    }
+
+    /// The same, counting what waits and what is dropped.
+    pub fn metered(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// Writes until `stop`. Loops end by the same token and have their last say after it: what they send until the
@@ -127,15 +137,22 @@ impl Journal {
         } else {
             self.is_away = false;
         }
+        self.metrics.journal_waiting(self.outbox.len());
     }
 
     fn take(&mut self, item: Item) {
         match item {
             Item::Record { scheduler, record } => {
                 let bytes = super::evidence::encode(&record);
+                let lost = self.outbox.lost();
                 self.outbox.push(Entry::new(&scheduler, &record.decision, bytes));
+                let lost = self.outbox.lost().saturating_sub(lost);
+                self.metrics.journal_dropped("decisions", lost);
             }
-            Item::Ends { scheduler, ends } => self.ends.push(&scheduler, ends),
+            Item::Ends { scheduler, ends } => {
+                let lost = self.ends.push(&scheduler, ends);
+                self.metrics.journal_dropped("ends", lost as u64);
+            }
             Item::Samples {
                 scheduler,
                 samples,
@@ -146,6 +163,7 @@ impl Journal {
                     tracing::warn!(
                         "the store is away for too long: {SAMPLES_WAIT} recorded samples are dropped"
                     );
+                    self.metrics.journal_dropped("samples", open.samples.len() as u64);
                     *open = Cut::default();
                 }
                 open.samples.extend(samples);
@@ -196,8 +214,6 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use maestro_core::decision::{Actor, Counts, Decision};
     use maestro_core::names::Version;
 

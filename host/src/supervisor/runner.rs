@@ -7,14 +7,17 @@ use maestro_core::explain;
 use maestro_core::names::SchedulerName;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::complaints::Complaints;
 use super::{Item, chain};
 use crate::control::{Clock, Command, Control, Deps, Desired, Outcome, StepReport};
 use crate::known::Known;
+use crate::metrics::Metrics;
 use crate::registry::NUDGE_SPACING;
 use crate::store::operations::{State, Step};
 use crate::store::{self, Store};
+use crate::telemetry;
 
 /// The least time between two steps. A burst of reports is one step, and a report is answered well within half a
 /// second.
@@ -35,6 +38,7 @@ pub(super) struct Runner {
     pub known: Arc<Known>,
     pub changed: Arc<Notify>,
     pub journal: mpsc::Sender<Item>,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Runner {
@@ -43,11 +47,19 @@ impl Runner {
         let room_changes = self.deps.registry.nudges(&self.name);
         let cluster_changes = self.deps.cluster.nudges(&self.name);
         let mut complaints = Complaints::default();
+        let told = self.metrics.enter(&self.name);
         while !stop.is_cancelled() {
             let begun = tokio::time::Instant::now();
-            let report = self.control.step((self.deps.clock)()).await;
+            let span = telemetry::step(&self.name);
+            let turn = told.begin();
+            let step = self.control.step((self.deps.clock)());
+            let report = step.instrument(span.clone()).await;
+            told.end(turn, &report, &self.desired.borrow());
             let (next_at, is_removed) = (report.next_at, report.removed);
-            self.tell(report, &mut complaints).await;
+            if !report.records.is_empty() || !report.errors.is_empty() {
+                telemetry::keep(&span);
+            }
+            self.tell(report, &mut complaints).instrument(span).await;
             if is_removed {
                 self.store.remove_scheduler(&self.name, (self.wall)()).await?;
                 self.sweep().await;
@@ -86,6 +98,9 @@ impl Runner {
             settings,
             ..
         } = &self.deps;
+        if let Err(error) = registry.keep_copy(&self.name, None).await {
+            tracing::warn!(scheduler.name = %self.name, "{}: its copy stays in the registry: {}", self.name, chain(&error));
+        }
         let removed = match registry.acquire(&self.name, holder, settings.lease).await {
             Ok(Some(fence)) => registry.remove(&fence).await,
             Ok(None) => Ok(()),
@@ -134,6 +149,7 @@ impl Runner {
 
     fn record(&self, item: Item) {
         if self.journal.try_send(item).is_err() {
+            self.metrics.journal_dropped("queue", 1);
             // The journal's own queue is bounded too, and it says how much it dropped; here it is only behind.
             tracing::warn!(scheduler.name = %self.name, "{}: the journal is behind, a record was dropped", self.name);
         }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use maestro::api::{Api, Heads, Key, router, serve};
+use axum::Router;
+use maestro::api::{Api, Heads, Key, Operators, router, serve};
 use maestro::catalog::Catalog;
 use maestro::cluster::local::{self, Local, Program};
 use maestro::registry::memory::Memory;
@@ -48,6 +49,20 @@ impl Host {
 
     /// The same with another limit for the heads of requests.
     pub async fn start_with(heads: Heads) -> Self {
+        Self::start_as(heads, |_| {}).await
+    }
+
+    /// Another listener, beside the first, with these routes.
+    pub async fn listen(&self, app: Router) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = serve(listener, app, Heads::default(), self.tasks.clone());
+        self.tasks.spawn(Kind::Api, serving);
+        address
+    }
+
+    /// The same, changed before it is served.
+    pub async fn start_as(heads: Heads, change: impl FnOnce(&mut Api)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let now = Arc::new(AtomicI64::new(START));
         let clock = now.clone();
@@ -56,7 +71,7 @@ impl Host {
         let registry = Arc::new(Memory::new(clock.clone()));
         let store = Store::in_memory().await.unwrap();
         let catalog = Catalog::new(engine(), store.clone()).await.unwrap();
-        let api = Api {
+        let mut api = Api {
             catalog: Arc::new(catalog),
             store,
             registry: registry.clone(),
@@ -68,7 +83,11 @@ impl Host {
             cap: 50,
             limits: Arc::default(),
             watchers: Arc::default(),
+            operators: Operators::default(),
+            metrics: Arc::default(),
+            probe: Arc::default(),
         };
+        change(&mut api);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let tasks = Tasks::new();
@@ -182,7 +201,7 @@ pub fn pong() -> SchedulerName {
     SchedulerName::parse("pong").unwrap()
 }
 
-fn engine() -> Arc<Engine> {
+pub fn engine() -> Arc<Engine> {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
     let config = maestro_engine::Config {
         cache_dir: cache,

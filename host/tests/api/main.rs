@@ -25,4 +25,8 @@ mod etags;
 mod openapi;
 mod refusals;
 mod policies;
+mod operators;
+mod probes;
+mod metrics;
+mod outages;
 mod nodes;

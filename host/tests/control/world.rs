@@ -9,7 +9,7 @@ use maestro_core::names::{RoomId, SchedulerName, Version};
 use maestro_core::report::{Report, Reported};
 use maestro_core::room::{Room, Stage, Use};
 use maestro_core::scheduler::{
-    Autoscaling, Container, Deadlines, ImagePull, Resources, RoomTemplate, Scheduler,
+    Autoscaling, Container, Deadlines, ImagePull, Network, Resources, RoomTemplate, Scheduler, Security,
 };
 use maestro_core::time::{Span, Timestamp};
 use maestro_engine::Evaluator;
@@ -63,6 +63,9 @@ pub(crate) fn desired(min: u32, max: u32) -> Desired {
                 toleration: None,
                 port_range: None,
                 shutdown: Span::from_secs(10),
+                network: Network::default(),
+                security: Security::default(),
+                pod_template: None,
             },
             deadlines: Deadlines::default(),
             autoscaling: Autoscaling {

@@ -24,16 +24,25 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 /// The pause between two looks.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// Where the testbed says how its API server is reached.
+/// Where the testbed says how an administrator reaches its API server.
 pub(crate) fn kubeconfig() -> String {
-    std::env::var("MAESTRO_TESTBED_KUBECONFIG")
+    told("MAESTRO_TESTBED_KUBECONFIG")
+}
+
+/// And how Maestro does, with the rights that its chart gives it and no others.
+fn maestro_kubeconfig() -> String {
+    told("MAESTRO_TESTBED_MAESTRO_KUBECONFIG")
+}
+
+fn told(variable: &str) -> String {
+    std::env::var(variable)
         .expect("the feature `testbed` needs the servers of deploy/testbed; run deploy/testbed/test")
 }
 
 pub(crate) fn config() -> Config {
     Config {
         access: Access::Kubeconfig {
-            file: kubeconfig().into(),
+            file: maestro_kubeconfig().into(),
             context: None,
         },
         api_url: "http://127.0.0.1:9".to_owned(),
@@ -110,6 +119,14 @@ impl Bench {
             cpu_milli: Some(10),
             memory_bytes: Some(1 << 20),
         };
+        scheduler
+    }
+
+    /// The scheduler of a document, under a name of this test.
+    pub(crate) fn with_document(&self, name: &str, document: &str) -> Scheduler {
+        let mut documents = maestro_wire::document::read(document).unwrap();
+        let mut scheduler = documents.remove(0).scheduler;
+        scheduler.name = self.with_image(name, "any").name;
         scheduler
     }
 
@@ -282,6 +299,10 @@ impl Harness for Bench {
         let mut behaviours = self.behaviours.lock().unwrap();
         behaviours.insert(scheduler.name.clone(), behaviour);
         scheduler
+    }
+
+    fn keeps_output(&self) -> bool {
+        self.nodes == Nodes::Real
     }
 
     async fn moment(&self, so_far: u32) -> bool {

@@ -43,7 +43,8 @@ async fn a_namespace_of_somebody_else_is_refused_and_left_alone() {
         matches!(&error, Error::Refused { reason, .. } if reason.contains("maestro.dev/managed")),
         "{error}"
     );
-    assert_eq!(bench.kubernetes.list(&scheduler.name).await.unwrap(), []);
+    let pods = bench.pods(&scheduler).list(&ListParams::default()).await.unwrap();
+    assert_eq!(pods.items, []);
     bench.kubernetes.remove(&scheduler.name).await.unwrap();
     assert!(is_there(&bench, &scheduler).await);
     secrets.get("vault").await.unwrap();
@@ -132,7 +133,7 @@ async fn no_room_is_evicted() {
     bench.end(&scheduler).await;
 }
 
-/// The contract's check of this reads the room's output, which simulated rooms have none of.
+/// The server's part of what a kubelet does not do.
 #[tokio::test]
 async fn a_room_has_its_grace_and_a_second_deletion_can_shorten_it() {
     let bench = Bench::new("kept").await;

@@ -10,19 +10,20 @@
 )]
 
 mod bench;
+mod confined;
 mod kept;
 mod nodes;
 mod reached;
+mod rights;
+mod templated;
 mod told;
 
 use maestro::cluster::contract::{self, Outcome};
 
 use crate::bench::{Bench, Nodes};
 
-/// All of the suite but two. That a second deletion shortens the first one's grace is not in the hands of a cluster: the
-/// server takes the shorter grace, and a kubelet that has begun to stop a container goes on waiting for the longer one
-/// (https://github.com/kubernetes/kubernetes/issues/83916).
-/// `kept.rs` checks the server's part. And simulated nodes keep no output.
+/// All of the suite but that a second deletion shortens the grace, which a kubelet does not do; `kept.rs` checks the server's
+/// part. And simulated nodes keep no output.
 #[tokio::test(flavor = "multi_thread")]
 async fn kubernetes_keeps_the_contract_of_every_cluster() -> Outcome {
     let bench = Bench::on(Nodes::best(), "contract").await;
@@ -31,6 +32,7 @@ async fn kubernetes_keeps_the_contract_of_every_cluster() -> Outcome {
     contract::deleting_an_unknown_room_succeeds(&bench).await?;
     contract::a_deleted_room_disappears(&bench).await?;
     contract::an_old_uid_touches_nothing(&bench).await?;
+    contract::a_stubborn_room_is_killed_after_its_grace(&bench).await?;
     contract::an_exit_is_noticed_and_kept_until_deleted(&bench).await?;
     contract::addresses_are_complete_or_empty_and_ports_never_clash(&bench).await?;
     contract::schedulers_do_not_see_each_other(&bench).await?;

@@ -54,6 +54,8 @@ promises! {
     the_newest_version_goes_first_then_the_oldest_room in allocation;
     a_promise_runs_out_and_leaves_the_use_unknown in allocation;
     an_occupied_report_uses_the_promise_up in allocation;
+    whoever_says_nothing_is_no_longer_there in commons;
+    the_newest_copy_is_kept in commons;
     only_what_is_new_is_told in stream;
     whoever_missed_too_much_reads_everything in stream;
     a_mirror_fed_by_changes_is_the_registry in stream;

@@ -1,7 +1,8 @@
-//! A running `maestro dev`, for tests of whole programs: started, listened to, ended.
+//! A running Maestro, for tests of whole programs: started, listened to, ended.
 //!
 //! The tests of the service and those of the command line both include this file, because neither package may depend
-//! on the other; what only one of them needs stands in its own harness.
+//! on the other; what only one of them needs stands in its own harness. Whoever needs only a part of it says so where it
+//! is included.
 
 #[path = "eventually.rs"]
 mod eventually;
@@ -16,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 pub(crate) use self::eventually::{PATIENCE, eventually};
 
-/// A running `maestro dev`; killed when dropped.
+/// A running Maestro; killed when dropped.
 pub(crate) struct Running {
     pub(crate) child: Child,
     /// Where its API is.
@@ -30,6 +31,16 @@ impl Running {
         let mut command = Command::new(maestro);
         command.args(["dev", "--plain", "--listen", "127.0.0.1:0"]);
         change(&mut command);
+        Self::run(command)
+    }
+
+    /// Starts a Maestro that tells where its API is, and waits until that is up.
+    pub(crate) fn run(command: Command) -> Self {
+        Self::launch(command, "API on ")
+    }
+
+    /// Starts this command; waits until it tells an address, after this text in its log.
+    pub(crate) fn launch(mut command: Command, before: &str) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -48,10 +59,10 @@ impl Running {
             url: String::new(),
             lines,
         };
-        running.url = eventually("the API's address in the log", PATIENCE, || {
+        running.url = eventually("an address in the log", PATIENCE, || {
             assert!(running.ended().is_none(), "it ended:\n{}", running.log());
             let lines = running.lines.lock().unwrap();
-            let mut urls = lines.iter().filter_map(|line| line.split_once("API on "));
+            let mut urls = lines.iter().filter_map(|line| line.split_once(before));
             urls.next().map(|(_, url)| url.trim().to_owned())
         });
         running

@@ -1,6 +1,7 @@
 //! The registry as one loop sees it: the in-process one, with faults in between, watched by the oracle; and, where
 //! a seed asks for it, broken in one of the ways that the promises would not survive.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -393,6 +394,24 @@ impl Registry for Line {
             },
         )
         .await
+    }
+
+    // What a loop never asks for.
+
+    async fn join(&self, member: &str, _: Span) -> Answer<BTreeSet<String>> {
+        Ok(BTreeSet::from([member.to_owned()]))
+    }
+
+    async fn leave(&self, _: &str) -> Answer<()> {
+        Ok(())
+    }
+
+    async fn keep_copy(&self, _: &SchedulerName, _: Option<&[u8]>) -> Answer<()> {
+        Ok(())
+    }
+
+    async fn copies(&self) -> Answer<BTreeMap<SchedulerName, Vec<u8>>> {
+        Ok(BTreeMap::new())
     }
 
     fn nudges(&self, scheduler: &SchedulerName) -> Arc<Notify> {

@@ -6,16 +6,18 @@
 //! references afterwards, at the places that [`Document::problem`] knows.
 //!
 //! The keys are those of the older system, and these of our own: `autoscaling.policies` (two-way triggers), a
-//! trigger's `parameters`, `window` and `mode`, and the time-outs `initializationTimeout`, `pingTimeout`,
+//! trigger's `parameters`, `window` and `mode`, `network`, `security` and `podTemplate`, and the time-outs `initializationTimeout`, `pingTimeout`,
 //! `allocationTimeout`, `drainingTimeout` and `lostTimeout`. Two defaults differ, since the older ones made rooms
 //! come and go by turns: a direction without triggers is never taken, and a down trigger's usage is 50, not 80.
 
 mod autoscaling;
 mod fields;
 mod json;
+mod pod;
 mod problem;
 mod scalar;
 mod scheduler;
+mod settings;
 mod template;
 mod tree;
 mod write;
@@ -26,6 +28,7 @@ use maestro_core::scheduler::Scheduler;
 
 pub use autoscaling::{BUILT_IN, Reference};
 pub use problem::{Position, Problem, Problems, Warning, nearest, quoted};
+pub use settings::{Setting, settings};
 pub use tree::{DEPTH_LIMIT, DOCUMENT_LIMIT, KEY_LIMIT, NODE_LIMIT, TEXT_LIMIT};
 pub use write::{WriteError, to_json, to_yaml};
 

@@ -391,3 +391,38 @@ pub struct Health {
     /// Whether everything answers.
     pub healthy: bool,
 }
+
+/// Whether a process works.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Liveness {
+    /// Whether it does.
+    pub live: bool,
+    /// Schedulers whose loop makes no headway.
+    pub stuck: Vec<String>,
+}
+
+/// Whether a process is of use.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Readiness {
+    /// Whether it is.
+    pub ready: bool,
+    /// Whether it is about to end.
+    pub ending: bool,
+    /// What it depends on.
+    pub dependencies: Vec<DependencyBody>,
+}
+
+/// Something that Maestro depends on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Dependency)]
+pub struct DependencyBody {
+    /// `registry`, `store` or `cluster`.
+    pub name: String,
+    /// `up`, `down`, `behind` (its tables are to be migrated), or `unasked` while nobody had to ask it.
+    pub state: String,
+    /// Whether a process is of no use without it.
+    pub required: bool,
+    /// What does not go on without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without: Option<String>,
+}

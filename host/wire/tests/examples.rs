@@ -5,7 +5,9 @@
 use maestro_wire::document::{self, Document};
 
 const PONG: &str = include_str!("../../../deploy/examples/pong.yaml");
+const ARENA: &str = include_str!("../../../deploy/examples/arena.yaml");
 const PONG_JSON: &str = include_str!("../../../deploy/examples/pong.json");
+const EXAMPLE_ROOM: &str = include_str!("../../../deploy/examples/example-room.yaml");
 
 fn only(text: &str) -> Document {
     let mut documents =
@@ -24,6 +26,14 @@ fn pong_and_its_json_twin_are_the_same_scheduler() {
 }
 
 #[test]
+fn the_example_room_reads_without_warnings_and_reads_back_as_it_is_written() {
+    let document = only(EXAMPLE_ROOM);
+    assert_eq!(document.warnings, vec![]);
+    let yaml = document::to_yaml(&document.scheduler).unwrap();
+    assert_eq!(only(&yaml).scheduler, document.scheduler);
+}
+
+#[test]
 fn pong_reads_back_as_it_is_written() {
     let scheduler = only(PONG).scheduler;
     let yaml = document::to_yaml(&scheduler).unwrap();
@@ -35,6 +45,37 @@ fn pong_reads_back_as_it_is_written() {
         scheduler
     );
     insta::assert_snapshot!(yaml);
+}
+
+#[test]
+fn arena_reads_back_as_it_is_written() {
+    let document = only(ARENA);
+    assert_eq!(document.warnings, []);
+    let yaml = document::to_yaml(&document.scheduler).unwrap();
+    assert_eq!(only(&yaml).scheduler, document.scheduler);
+    insta::assert_snapshot!(yaml);
+}
+
+/// What is compared to tell a major version from a minor one.
+#[test]
+fn the_order_of_keys_of_a_pod_template_and_what_says_nothing_make_no_other_room() {
+    let read = |template: &str| {
+        let text = format!("name: a\ngame: b\nimage: c\npodTemplate: {template}\nautoscaling: {{min: 1}}\n");
+        only(&text).scheduler
+    };
+    let one =
+        read("{spec: {nodeSelector: {b: '1', a: x}, dnsPolicy: None}, metadata: {labels: {z: 1, y: true}}}");
+    let same = read(
+        "{metadata: {labels: {y: 'true', z: '1'}}, spec: {dnsPolicy: None, hostname: null, nodeSelector: {a: x, b: 1}}}",
+    );
+    assert!(!same.is_major_change_from(&one));
+    assert!(read("{spec: {dnsPolicy: None}}").is_major_change_from(&one));
+    let text = one.template.pod_template.unwrap();
+    assert_eq!(
+        text,
+        r#"{"metadata":{"labels":{"y":"true","z":"1"}},"spec":{"dnsPolicy":"None","nodeSelector":{"a":"x","b":"1"}}}"#
+    );
+    assert_eq!(read("{}").template.pod_template, None);
 }
 
 #[test]

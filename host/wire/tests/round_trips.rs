@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use maestro_core::names::{PolicyName, SchedulerName};
 use maestro_core::scheduler::{
-    Autoscaling, Container, Deadlines, Direction, EnvValue, EnvVar, Forwarder, ImagePull, Mode, PolicyRef,
-    Port, PortRange, Protocol, Resources, RoomTemplate, Scheduler, Trigger,
+    Autoscaling, Container, Deadlines, Direction, EnvValue, EnvVar, Forwarder, ImagePull, Mode, Network,
+    PolicyRef, Port, PortRange, Protocol, Resources, RoomTemplate, Scheduler, Security, Trigger,
 };
 use maestro_core::time::Span;
 use maestro_wire::document::{self, Document};
@@ -270,8 +270,10 @@ fn forwarders() -> impl Strategy<Value = Vec<Forwarder>> {
 fn template(name: String) -> impl Strategy<Value = RoomTemplate> {
     let label = || option::of("[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,10}[0-9])?");
     let range = option::of((1_u16..=60_000, 10_u16..=5_000));
-    (containers(name), label(), label(), range, deadline()).prop_map(
-        |(containers, affinity, toleration, range, shutdown)| RoomTemplate {
+    let network = prop::sample::select(vec![Network::NodePort, Network::HostPort, Network::Pod]);
+    let ways = (network, any::<bool>(), option::of("[a-z]{1,9}"));
+    (containers(name), label(), label(), range, deadline(), ways).prop_map(
+        |(containers, affinity, toleration, range, shutdown, (network, is_restricted, pool))| RoomTemplate {
             containers,
             affinity: affinity.map(|key| format!("example.com/{key}")),
             toleration,
@@ -280,6 +282,12 @@ fn template(name: String) -> impl Strategy<Value = RoomTemplate> {
                 end: start + length,
             }),
             shutdown,
+            network,
+            security: match is_restricted {
+                true => Security::Restricted,
+                false => Security::Legacy,
+            },
+            pod_template: pool.map(|pool| json!({"spec": {"nodeSelector": {"pool": pool}}}).to_string()),
         },
     )
 }

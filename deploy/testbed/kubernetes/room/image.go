@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 )
 
 // entry is a file in an archive.
@@ -17,13 +18,22 @@ type entry struct {
 	data []byte
 }
 
-// writeImage makes an image of one layer with one program in it, as `docker save` would write it.
-func writeImage(file, name, program string, arguments []string) error {
+// writeImage makes an image of one layer, as `docker save` would write it: with the program as /room, and its libraries where
+// they are here.
+func writeImage(file, name, program string, libraries, arguments []string) error {
 	binary, err := os.ReadFile(program)
 	if err != nil {
 		return err
 	}
-	layer, err := archive(entry{"room", 0o755, binary})
+	entries := []entry{{"room", 0o755, binary}}
+	for _, library := range libraries {
+		data, err := os.ReadFile(library)
+		if err != nil {
+			return err
+		}
+		entries = append(entries, entry{strings.TrimPrefix(library, "/"), 0o755, data})
+	}
+	layer, err := archive(entries...)
 	if err != nil {
 		return err
 	}

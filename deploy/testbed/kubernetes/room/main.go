@@ -1,12 +1,14 @@
 // Command room is the smallest game server that shows what a real node does with a pod: it speaks Maestro's room protocol,
-// obeys SIGTERM as slowly as it is told, and takes memory and processor time on demand.
+// obeys SIGTERM as slowly as it is told (ROOM_STOP_SECONDS, or never), stays when it is asked to leave (ROOM_DRAINING=stay),
+// and takes memory and processor time on demand.
 //
-// It also is the pause container (`room pause`), and writes itself, or any other static program, into an image
-// (`room image FILE NAME PROGRAM [ARGUMENT…]`), so that neither Docker nor a registry is needed.
+// It also is the pause container (`room pause`), and writes itself, or any other program with the libraries that it needs,
+// into an image (`room image FILE NAME PROGRAM [LIBRARY…] [-- ARGUMENT…]`), so that neither Docker nor a registry is needed.
 package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -30,11 +33,15 @@ func main() {
 	case len(os.Args) > 2 && os.Args[1] == "act":
 		act(os.Args[2:])
 	case len(os.Args) > 4 && os.Args[1] == "image":
-		if err := writeImage(os.Args[2], os.Args[3], os.Args[4], os.Args[5:]); err != nil {
+		libraries, arguments := os.Args[5:], []string(nil)
+		if at := slices.Index(libraries, "--"); at >= 0 {
+			libraries, arguments = libraries[:at], libraries[at+1:]
+		}
+		if err := writeImage(os.Args[2], os.Args[3], os.Args[4], libraries, arguments); err != nil {
 			log.Fatal(err)
 		}
 	case len(os.Args) > 1:
-		log.Fatal("usage: room [pause | act WORD… | image FILE NAME PROGRAM [ARGUMENT…]]")
+		log.Fatal("usage: room [pause | act WORD… | image FILE NAME PROGRAM [LIBRARY…] [-- ARGUMENT…]]")
 	default:
 		serve()
 	}
@@ -115,7 +122,7 @@ func (r *room) report(route string) {
 	text, _ := io.ReadAll(answer.Body)
 	if answer.StatusCode != http.StatusOK {
 		log.Printf("%s: %s %s", route, answer.Status, text)
-	} else if json.Unmarshal(text, &said) == nil && said.Draining && r.status == "ready" {
+	} else if json.Unmarshal(text, &said) == nil && said.Draining && r.status == "ready" && os.Getenv("ROOM_DRAINING") != "stay" {
 		select {
 		case r.leave <- "asked to drain":
 		default:
@@ -130,6 +137,9 @@ func serve() {
 	}
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	if os.Getenv("ROOM_STOP_SECONDS") == "never" {
+		signal.Ignore(syscall.SIGTERM)
+	}
 	address := ":" + or(os.Getenv("ROOM_PORT"), "8080")
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -207,11 +217,50 @@ func routes(r *room) http.Handler {
 			}
 		}()
 	})
+	mux.HandleFunc("/kubernetes/{path...}", func(w http.ResponseWriter, request *http.Request) {
+		_ = json.NewEncoder(w).Encode(askKubernetes("/" + request.PathValue("path")))
+	})
 	mux.HandleFunc("/exit/{code}", func(w http.ResponseWriter, request *http.Request) {
 		code, _ := strconv.Atoi(request.PathValue("code"))
 		os.Exit(code)
 	})
 	return mux
+}
+
+// answer is what a pod gets that asks the API server as it was made to.
+type answer struct {
+	// Token tells whether the pod has one of its service account.
+	Token bool `json:"token"`
+	// Status is the server's; 0 where it was not reached.
+	Status int    `json:"status"`
+	Body   string `json:"body"`
+}
+
+// askKubernetes does what a program does that was let into the pod: it looks for the account's token where all pods have
+// it, and asks with it or, where there is none, as a stranger.
+func askKubernetes(path string) answer {
+	token, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/token")
+	said := answer{Token: err == nil}
+	server := net.JoinHostPort(os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT"))
+	request, err := http.NewRequest(http.MethodGet, "https://"+server+path, nil)
+	if err != nil {
+		said.Body = err.Error()
+		return said
+	}
+	if said.Token {
+		request.Header.Set("Authorization", "Bearer "+string(token))
+	}
+	// Who answers does not matter here, but what it answers does.
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	reply, err := (&http.Client{Timeout: 10 * time.Second, Transport: transport}).Do(request)
+	if err != nil {
+		said.Body = err.Error()
+		return said
+	}
+	defer reply.Body.Close()
+	text, _ := io.ReadAll(reply.Body)
+	said.Status, said.Body = reply.StatusCode, string(text)
+	return said
 }
 
 func or(text, otherwise string) string {

@@ -16,6 +16,7 @@ use crate::api::apply::{self, Applied};
 use crate::api::extract::{Path, Query, flag};
 use crate::api::problem::{Kind, Problem, created, read_body};
 use crate::api::rooms::look;
+use crate::store;
 use crate::store::operations::Input;
 use crate::store::schedulers::{ManagedBy, State as Stage};
 
@@ -177,7 +178,7 @@ pub(in crate::api) async fn scale(
 }
 
 /// What the newest request to scale comes to that the loop has not carried out yet: the next one adds to it.
-pub(super) async fn asked_before(api: &Api, name: &SchedulerName) -> Result<Option<u32>, Problem> {
+pub(super) async fn asked_before(api: &Api, name: &SchedulerName) -> Result<Option<u32>, store::Error> {
     let open = api.store.open_operations(name).await?;
     Ok(open.iter().rev().find_map(|operation| match operation.input {
         Input::Scale { wanted } => Some(wanted),

@@ -117,7 +117,8 @@ fn of_node(node: &Node) -> Vec<Address> {
     KINDS.into_iter().flat_map(of_kind).collect()
 }
 
-fn family(host: &str) -> &'static str {
+/// What kind of text an address is.
+pub(super) fn family(host: &str) -> &'static str {
     match host.parse() {
         Ok(IpAddr::V4(_)) => "IPv4",
         Ok(IpAddr::V6(_)) => "IPv6",

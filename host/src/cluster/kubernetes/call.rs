@@ -1,17 +1,19 @@
 //! How the API server is called: one budget for all schedulers, a time-out on each call, and what its answers mean.
 
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{Api, ListParams};
 use kube::core::Status;
 use kube::core::response::reason;
 use maestro_core::names::{RoomId, SchedulerName};
 use serde::de::DeserializeOwned;
 
+use super::budget::{Budget, Lane};
 use crate::cluster::Error;
 
 /// Objects of one page of a list: some 2 MB of pods.
@@ -67,6 +69,15 @@ impl Caller {
         Api::namespaced(self.client.clone(), scheduler.as_str())
     }
 
+    pub(super) fn bindings(&self, scheduler: &SchedulerName) -> Api<RoleBinding> {
+        Api::namespaced(self.client.clone(), scheduler.as_str())
+    }
+
+    /// Where one asks who one is.
+    pub(super) fn reviews(&self) -> Api<SelfSubjectReview> {
+        Api::all(self.client.clone())
+    }
+
     pub(super) fn namespaces(&self) -> Api<Namespace> {
         Api::all(self.client.clone())
     }
@@ -77,7 +88,23 @@ impl Caller {
 
     /// Makes a call when it is its turn.
     pub(super) async fn call<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
-        self.budget.turn(self.patience).await?;
+        self.call_in(Lane::Usual, call).await
+    }
+
+    /// Makes a call before all that wait: a deletion makes room for what they create.
+    pub(super) async fn call_first<T>(
+        &self,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Failure> {
+        self.call_in(Lane::First, call).await
+    }
+
+    async fn call_in<T>(
+        &self,
+        lane: Lane,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Failure> {
+        self.budget.turn(lane, self.patience).await?;
         let answer = tokio::time::timeout(self.patience, call).await;
         let answer = answer.map_err(|_| Failure::late(self.patience))?;
         answer.map_err(|error| {
@@ -135,6 +162,11 @@ impl Failure {
         matches!(self, Self::Answer(status) if status.is_conflict())
     }
 
+    /// Whether we have no right to it, as things are.
+    pub(super) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Answer(status) if status.is_forbidden())
+    }
+
     /// Whether the server could make no sense of the call, as things are.
     pub(super) fn is_bad_request(&self) -> bool {
         matches!(self, Self::Answer(status) if status.code == 400)
@@ -172,10 +204,15 @@ impl Failure {
                 room: room.clone(),
                 reason: status.message,
             },
-            // A quota and a missing right look the same but for the text, and hold for the scheduler's next room too.
+            403 if denied(&status).is_some() => Self::Answer(status).into(),
+            403 if is_about_the_pod(&status) => Error::Refused {
+                room: room.clone(),
+                reason: status.message,
+            },
+            // Quotas hold for the scheduler's next room too.
             403 if !is_for_a_moment(&status) => Error::Exhausted {
                 what: format!("Kubernetes allows no more here: {}", status.message),
-                remedy: "raise the quota, or grant Maestro what it lacks".to_owned(),
+                remedy: "raise the quota".to_owned(),
             },
             500 if is_about_ports(&status) => Error::Exhausted {
                 what: "all node ports of the cluster are taken".to_owned(),
@@ -188,6 +225,11 @@ impl Failure {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
+        if let Failure::Answer(status) = &failure
+            && let Some(denied) = denied(status)
+        {
+            return denied;
+        }
         Self::Unavailable {
             cause: match failure {
                 Failure::Answer(status) => status,
@@ -195,6 +237,32 @@ impl From<Failure> for Error {
             },
         }
     }
+}
+
+/// The right that we lack, if that is why. Quotas, standards and rights are refused alike, and only the text tells them
+/// apart; here it is `… cannot create resource "pods" in API group "" in the namespace "pong"`.
+fn denied(status: &Status) -> Option<Error> {
+    let (_, lacked) = status
+        .message
+        .split_once(" cannot ")
+        .filter(|_| status.code == 403)?;
+    let (verb, lacked) = lacked.split_once(" resource \"")?;
+    let (resource, lacked) = lacked.split_once('"')?;
+    let namespace = lacked.split_once("in the namespace \"");
+    let namespace = namespace.and_then(|(_, rest)| Some(rest.split_once('"')?.0));
+    Some(Error::Forbidden {
+        verb: verb.to_owned(),
+        resource: resource.to_owned(),
+        place: match namespace {
+            Some(namespace) => format!("in the namespace {namespace}"),
+            None => "in the cluster".to_owned(),
+        },
+    })
+}
+
+/// Whether it is this pod that is not taken, by a standard of pod security.
+fn is_about_the_pod(status: &Status) -> bool {
+    status.message.contains("violates PodSecurity")
 }
 
 /// Whether a refusal ends by itself: the namespace is being removed.
@@ -209,87 +277,14 @@ fn is_about_ports(status: &Status) -> bool {
     status.reason == reason::INTERNAL_ERROR && status.message.contains("failed to allocate a nodePort")
 }
 
-/// So many calls a second, and some at once; for all schedulers together, because the server is one.
-pub(super) struct Budget {
-    /// The time of one call.
-    each: Duration,
-    /// How much unused time is kept.
-    kept: Duration,
-    next: Mutex<Instant>,
-}
-
-impl Budget {
-    /// At least one call a second, and one at once.
-    pub(super) fn new(per_second: u32, at_once: u32, now: Instant) -> Self {
-        let each = Duration::from_secs(1) / per_second.max(1);
-        let kept = each * (at_once.max(1) - 1);
-        Self {
-            each,
-            kept,
-            next: Mutex::new(now.checked_sub(kept).unwrap_or(now)),
-        }
-    }
-
-    /// Returns when the next call may be made. Fails at once when that would be later than `patience` allows, so that
-    /// a crowd that gives up does not stand in the way of who comes after it.
-    async fn turn(&self, patience: Duration) -> Result<(), Failure> {
-        let at = self.take(Instant::now(), patience).ok_or_else(|| {
-            Failure::Silence("more is asked of Kubernetes than its budget of calls allows".into())
-        })?;
-        tokio::time::sleep_until(at.into()).await;
-        Ok(())
-    }
-
-    fn take(&self, now: Instant, patience: Duration) -> Option<Instant> {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let earliest = now.checked_sub(self.kept).unwrap_or(now);
-        let at = (*next).max(earliest);
-        if at > now + patience {
-            return None;
-        }
-        *next = at + self.each;
-        Some(at.max(now))
-    }
-
-    /// Lets no call through for a while.
-    fn pause(&self, respite: Duration) {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        *next = (*next).max(Instant::now() + respite);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use kube::core::response::{StatusCause, StatusDetails};
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(1);
-
     #[test]
-    fn calls_take_turns_and_those_that_would_wait_too_long_take_none() {
-        let start = Instant::now();
-        let budget = Budget::new(2, 2, start);
-        let after = |now: Duration| {
-            let at = budget.take(start + now, PATIENCE)?;
-            Some((at - start).as_millis())
-        };
-        let at_once: Vec<_> = (0..6).map(|_| after(Duration::ZERO)).collect();
-        assert_eq!(at_once, [Some(0), Some(0), Some(500), Some(1_000), None, None]);
-        assert_eq!(after(Duration::from_secs(1)), Some(1_500));
-        // Nobody came for a minute: two at once, not sixty.
-        let later = Duration::from_secs(60);
-        let burst: Vec<_> = (0..3).map(|_| after(later)).collect();
-        assert_eq!(burst, [Some(60_000), Some(60_000), Some(60_500)]);
-    }
-
-    #[test]
-    fn a_server_that_asks_for_a_respite_gets_it() {
-        let now = Instant::now();
-        let budget = Budget::new(100, 100, now);
-        budget.pause(Duration::from_secs(3));
-        assert!(budget.take(now, PATIENCE).is_none());
-        assert!(budget.take(now + Duration::from_secs(3), PATIENCE).is_some());
+    fn a_server_says_for_how_long_it_is_to_be_left_alone() {
         let busy = |code, seconds| {
             let details = StatusDetails {
                 retry_after_seconds: seconds,
@@ -321,8 +316,37 @@ mod tests {
         );
         check(
             status(403, reason::FORBIDDEN, "exceeded quota: rooms"),
-            "Kubernetes allows no more here: exceeded quota: rooms; raise the quota, or grant Maestro what it lacks",
+            "Kubernetes allows no more here: exceeded quota: rooms; raise the quota",
             true,
+        );
+        check(
+            status(
+                403,
+                reason::FORBIDDEN,
+                "services is forbidden: User \"maestro\" cannot create resource \"services\" in API group \"\" in the \
+                 namespace \"pong\"",
+            ),
+            "not allowed to create services in the namespace pong; grant Maestro that right",
+            false,
+        );
+        check(
+            status(
+                403,
+                reason::FORBIDDEN,
+                "nodes is forbidden: User \"maestro\" cannot list resource \"nodes\" in API group \"\" at the cluster scope",
+            ),
+            "not allowed to list nodes in the cluster; grant Maestro that right",
+            false,
+        );
+        check(
+            status(
+                403,
+                reason::FORBIDDEN,
+                "pods \"a\" is forbidden: violates PodSecurity \"baseline:latest\": hostPath volumes",
+            ),
+            "pong-00000001 can't be created: pods \"a\" is forbidden: violates PodSecurity \"baseline:latest\": hostPath \
+             volumes",
+            false,
         );
         let terminating = StatusDetails {
             causes: vec![StatusCause {

@@ -25,6 +25,15 @@ pub(super) const VERSION: &str = "maestro.dev/version";
 /// Annotation of a pod: its port names in the letters of the document, where Kubernetes takes small ones only.
 pub(super) const PORTS: &str = "maestro.dev/ports";
 
+/// Annotation of a pod that is reached otherwise than by a service: [`HOST_PORT`] or [`POD`].
+pub(super) const NETWORK: &str = "maestro.dev/network";
+
+/// By ports of its node that it holds itself.
+pub(super) const HOST_PORT: &str = "hostPort";
+
+/// By its own address.
+pub(super) const POD: &str = "pod";
+
 /// Annotation with the game, which may hold what no label can.
 pub(super) const GAME: &str = "maestro.dev/game";
 

@@ -5,6 +5,7 @@ use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec}
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use maestro_core::names::SchedulerName;
+use maestro_core::scheduler::{Network, RoomTemplate, Security};
 
 use super::label;
 
@@ -15,13 +16,47 @@ pub(super) const BUDGET: &str = "maestro-rooms";
 /// matches would have to be written with each of them, and would be late.
 const ALL: i32 = i32::MAX;
 
-/// Labels that say which pods the namespace takes: those that we make pass `baseline`; what `restricted` would refuse is
-/// only told, because it would break images that run as root.
-const POD_SECURITY: [(&str, &str); 3] = [
-    ("pod-security.kubernetes.io/enforce", "baseline"),
-    ("pod-security.kubernetes.io/warn", "restricted"),
-    ("pod-security.kubernetes.io/audit", "restricted"),
+/// Labels that say which pods the namespace takes, and of which it is told that they could do with less.
+const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+const TOLD: [&str; 2] = [
+    "pod-security.kubernetes.io/warn",
+    "pod-security.kubernetes.io/audit",
 ];
+
+/// Which pods a namespace has to take, by the pod security standards; the one that takes most first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// Pods that hold ports of their nodes: no lower standard lets them.
+    Privileged,
+    /// What `restricted` would refuse is only told, because it would break images that run as root.
+    Baseline,
+    /// Those of documents that ask for it.
+    Restricted,
+}
+
+impl Level {
+    /// What rooms of this template need.
+    pub(super) fn of(template: &RoomTemplate) -> Self {
+        match (template.network, template.security) {
+            (Network::HostPort, _) => Self::Privileged,
+            (Network::NodePort | Network::Pod, Security::Legacy) => Self::Baseline,
+            (Network::NodePort | Network::Pod, Security::Restricted) => Self::Restricted,
+        }
+    }
+
+    /// Whether this namespace takes just these.
+    pub(super) fn is_of(self, namespace: &Namespace) -> bool {
+        label::get(&namespace.metadata, ENFORCE) == Some(self.word())
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Privileged => "privileged",
+            Self::Baseline => "baseline",
+            Self::Restricted => "restricted",
+        }
+    }
+}
 
 /// What a namespace that exists is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +72,11 @@ pub(super) enum Standing {
 }
 
 /// The namespace of a scheduler.
-pub(super) fn namespace(scheduler: &SchedulerName) -> Namespace {
+pub(super) fn namespace(scheduler: &SchedulerName, level: Level) -> Namespace {
     let mut labels = label::of_scheduler(scheduler);
     labels.insert(label::MANAGED.to_owned(), "true".to_owned());
-    labels.extend(POD_SECURITY.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    labels.insert(ENFORCE.to_owned(), level.word().to_owned());
+    labels.extend(TOLD.map(|key| (key.to_owned(), Level::Restricted.word().to_owned())));
     Namespace {
         metadata: ObjectMeta {
             name: Some(scheduler.to_string()),
@@ -63,6 +99,14 @@ pub(super) fn standing(namespace: &Namespace) -> Standing {
         None if label::annotation(metadata, label::CREATED).is_some() => Standing::Ours,
         None => Standing::Lent,
     }
+}
+
+/// Why a scheduler has no rooms in a namespace that nobody lent to us.
+pub(super) fn foreign(scheduler: &SchedulerName) -> String {
+    let managed = label::MANAGED;
+    format!(
+        "the namespace {scheduler} is not Maestro's; label it with {managed}=true, or give the scheduler another name"
+    )
 }
 
 /// The disruption budget that keeps a scheduler's rooms where they are when nodes are drained.

@@ -3,21 +3,24 @@
 //! What keeps a room alive stands here too: nothing evicts its pod for the sake of fuller nodes, and a node that falls
 //! silent does not end it, because the ping deadline decides about that.
 
+mod beneath;
+
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Affinity, Container as PodContainer, ContainerPort, EnvVar as PodEnvVar, EnvVarSource, NodeAffinity,
-    NodeSelectorRequirement, NodeSelectorTerm, ObjectFieldSelector, Pod, PodSecurityContext, PodSpec,
-    PreferredSchedulingTerm, ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext,
-    Toleration,
+    Affinity, Capabilities, Container as PodContainer, ContainerPort, EnvVar as PodEnvVar, EnvVarSource,
+    NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm, ObjectFieldSelector, Pod, PodSecurityContext,
+    PodSpec, PreferredSchedulingTerm, ResourceRequirements, SeccompProfile, SecretKeySelector,
+    SecurityContext, Toleration,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use maestro_core::scheduler::{
-    Container, EnvValue, EnvVar, ImagePull, Port, Protocol, Resources, RoomTemplate, Scheduler,
+    Container, EnvValue, EnvVar, ImagePull, Network, Port, Protocol, Resources, RoomTemplate, Scheduler,
+    Security,
 };
 
 use super::label;
@@ -33,11 +36,16 @@ const UNDISTURBED: [(&str, &str); 2] = [
 /// Taints of nodes that do not answer. Without a time limit on them, rooms outlive a node's silence.
 const SILENT_NODES: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
 
-/// The pod of a room.
-pub(super) fn pod(scheduler: &Scheduler, order: &Order, api_url: &str) -> Pod {
+/// The pod of a room. With `network: hostPort` it holds `host_ports` on its node, one for each of its ports. Fails only on a
+/// `podTemplate` that no document can have.
+pub(super) fn pod(
+    scheduler: &Scheduler,
+    order: &Order,
+    api_url: &str,
+    host_ports: &[u16],
+) -> Result<Pod, serde_json::Error> {
     let template = &scheduler.template;
-    let given = given(scheduler, order, api_url);
-    Pod {
+    let ours = Pod {
         metadata: ObjectMeta {
             name: Some(order.room.to_string()),
             namespace: Some(scheduler.name.to_string()),
@@ -45,26 +53,58 @@ pub(super) fn pod(scheduler: &Scheduler, order: &Order, api_url: &str) -> Pod {
             annotations: Some(annotations(scheduler)),
             ..ObjectMeta::default()
         },
-        spec: Some(PodSpec {
-            containers: template.containers.iter().map(|c| container(c, &given)).collect(),
-            affinity: template.affinity.as_deref().map(preferred),
-            tolerations: Some(tolerations(template)),
-            // An ended process is an ended room.
-            restart_policy: Some("Never".to_owned()),
-            termination_grace_period_seconds: Some(seconds(template.shutdown.ms())),
-            automount_service_account_token: Some(false),
-            // The variables of all services in the namespace, one per room, would break the start of the thousandth.
-            enable_service_links: Some(false),
-            security_context: Some(PodSecurityContext {
-                seccomp_profile: Some(SeccompProfile {
-                    type_: "RuntimeDefault".to_owned(),
-                    ..SeccompProfile::default()
-                }),
-                ..PodSecurityContext::default()
-            }),
-            ..PodSpec::default()
-        }),
+        spec: Some(spec(scheduler, order, api_url, host_ports)),
         status: None,
+    };
+    let Some(text) = &template.pod_template else {
+        return Ok(ours);
+    };
+    let mut pod = beneath::put(text, &ours)?;
+    let begins = pod
+        .spec
+        .iter_mut()
+        .flat_map(|spec| spec.init_containers.iter_mut().flatten());
+    for container in begins {
+        let context = container.security_context.get_or_insert_default();
+        confine(context, template.security);
+    }
+    Ok(pod)
+}
+
+fn spec(scheduler: &Scheduler, order: &Order, api_url: &str, host_ports: &[u16]) -> PodSpec {
+    let template = &scheduler.template;
+    let given = given(scheduler, order, api_url);
+    let mut host_ports = host_ports.iter().copied();
+    let containers = template.containers.iter();
+    let containers = containers.map(|c| container(c, template.security, &given, &mut host_ports));
+    PodSpec {
+        containers: containers.collect(),
+        affinity: template.affinity.as_deref().map(preferred),
+        tolerations: Some(tolerations(template)),
+        // An ended process is an ended room.
+        restart_policy: Some("Never".to_owned()),
+        termination_grace_period_seconds: Some(seconds(template.shutdown.ms())),
+        automount_service_account_token: Some(false),
+        // The variables of all services in the namespace, one per room, would break the start of the thousandth.
+        enable_service_links: Some(false),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: (template.security == Security::Restricted).then_some(true),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".to_owned(),
+                ..SeccompProfile::default()
+            }),
+            ..PodSecurityContext::default()
+        }),
+        ..PodSpec::default()
+    }
+}
+
+/// Takes from a container what no room has.
+fn confine(context: &mut SecurityContext, security: Security) {
+    context.allow_privilege_escalation = Some(false);
+    if security == Security::Restricted {
+        let capabilities = context.capabilities.get_or_insert_with(Capabilities::default);
+        capabilities.drop = Some(vec!["ALL".to_owned()]);
     }
 }
 
@@ -90,6 +130,15 @@ fn annotations(scheduler: &Scheduler) -> BTreeMap<String, String> {
     if ports().any(|port| port.name.contains(|c: char| c.is_ascii_uppercase())) {
         let names: Vec<&str> = ports().map(|port| port.name.as_str()).collect();
         annotations.insert(label::PORTS.to_owned(), names.join(","));
+    }
+    // Pods of older releases have none, and services.
+    let network = match scheduler.template.network {
+        Network::NodePort => None,
+        Network::HostPort => Some(label::HOST_PORT),
+        Network::Pod => Some(label::POD),
+    };
+    if let Some(network) = network {
+        annotations.insert(label::NETWORK.to_owned(), network.to_owned());
     }
     annotations
 }
@@ -134,25 +183,36 @@ fn preferred(key: &str) -> Affinity {
     }
 }
 
-fn container(container: &Container, given: &[PodEnvVar]) -> PodContainer {
+fn container(
+    container: &Container,
+    security: Security,
+    given: &[PodEnvVar],
+    host_ports: &mut impl Iterator<Item = u16>,
+) -> PodContainer {
     let is_free = |var: &&EnvVar| given.iter().all(|ours| ours.name != var.name);
     // Ours first: the document's can refer to them as $(NAME).
     let env = given.iter().cloned();
     let env = env.chain(container.env.iter().filter(is_free).map(variable));
+    let mut confined = SecurityContext::default();
+    confine(&mut confined, security);
+    let mut port = |port: &Port| ContainerPort {
+        name: Some(port.name.to_ascii_lowercase()),
+        container_port: i32::from(port.container_port),
+        host_port: host_ports.next().map(i32::from),
+        protocol: Some(protocol(port.protocol).to_owned()),
+        ..ContainerPort::default()
+    };
     PodContainer {
         name: container.name.clone(),
         image: Some(container.image.clone()),
         image_pull_policy: Some(pull(container.pull).to_owned()),
         command: (!container.cmd.is_empty()).then(|| container.cmd.clone()),
         env: Some(env.collect()),
-        ports: (!container.ports.is_empty()).then(|| container.ports.iter().map(port).collect()),
+        ports: (!container.ports.is_empty()).then(|| container.ports.iter().map(&mut port).collect()),
         resources: resources(container),
         // The last words of a room that died are the reason that people are shown.
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            ..SecurityContext::default()
-        }),
+        security_context: Some(confined),
         ..PodContainer::default()
     }
 }
@@ -162,15 +222,6 @@ fn pull(pull: ImagePull) -> &'static str {
         ImagePull::Always => "Always",
         ImagePull::IfNotPresent => "IfNotPresent",
         ImagePull::Never => "Never",
-    }
-}
-
-fn port(port: &Port) -> ContainerPort {
-    ContainerPort {
-        name: Some(port.name.to_ascii_lowercase()),
-        container_port: i32::from(port.container_port),
-        protocol: Some(protocol(port.protocol).to_owned()),
-        ..ContainerPort::default()
     }
 }
 

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use futures::future::join;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use maestro_core::names::{RoomId, SchedulerName};
+use maestro_core::scheduler::Scheduler;
+use serde_json::json;
 
-use super::namespace::Standing;
+use super::namespace::{Level, Standing};
 use super::{Kubernetes, done_or_gone, exactly, label, later, namespace};
 use crate::cluster::Error;
 
@@ -17,32 +19,32 @@ const PREPARED: Duration = Duration::from_secs(300);
 
 impl Kubernetes {
     /// Sees to it that the scheduler's namespace is there, is ours to use, and keeps rooms from being evicted.
-    pub(super) async fn prepare(&self, scheduler: &SchedulerName, room: &RoomId) -> Result<(), Error> {
-        let since = self.prepared().get(scheduler).copied();
-        if since.is_some_and(|since| since.elapsed() < PREPARED) {
+    pub(super) async fn prepare(&self, of: &Scheduler, room: &RoomId) -> Result<(), Error> {
+        let (scheduler, level) = (&of.name, Level::of(&of.template));
+        let before = self.prepared().get(scheduler).copied();
+        // One that takes more serves as well: rooms of two versions may be created by turns.
+        if before.is_some_and(|(since, at)| since.elapsed() < PREPARED && at <= level) {
             return Ok(());
         }
-        match self
-            .claim(scheduler, room)
-            .await?
-            .as_ref()
-            .map(namespace::standing)
-        {
-            Some(Standing::Ours | Standing::Lent) => {}
+        let claimed = self.claim(scheduler, level, room).await?;
+        match claimed.as_ref().map(namespace::standing) {
+            Some(Standing::Ours) => {
+                if claimed.is_some_and(|found| !level.is_of(&found)) {
+                    self.relabel(scheduler, level, room).await?;
+                }
+            }
+            Some(Standing::Lent) => {}
             Some(Standing::Ending) | None => return Err(later("the namespace is still being removed")),
             Some(Standing::Foreign) => {
                 return Err(Error::Refused {
                     room: room.clone(),
-                    reason: format!(
-                        "the namespace {scheduler} is not Maestro's; label it with {}=true, or give the scheduler \
-                         another name",
-                        label::MANAGED
-                    ),
+                    reason: namespace::foreign(scheduler),
                 });
             }
         }
+        self.bind(scheduler, room).await?;
         self.furnish(scheduler, room).await?;
-        self.prepared().insert(scheduler.clone(), Instant::now());
+        self.prepared().insert(scheduler.clone(), (Instant::now(), level));
         Ok(())
     }
 
@@ -64,29 +66,50 @@ impl Kubernetes {
             Standing::Lent => {
                 let budgets = self.caller.budgets(scheduler);
                 let params = DeleteParams::default();
-                self.caller
-                    .call(budgets.delete(namespace::BUDGET, &params))
-                    .await
-                    .map(drop)
+                let removed = self.caller.call(budgets.delete(namespace::BUDGET, &params)).await;
+                match removed {
+                    // Without rights nothing of ours was put into it.
+                    Err(failure) if failure.is_forbidden() => {}
+                    removed => done_or_gone(removed.map(drop))?,
+                }
+                return self.unbind(scheduler).await;
             }
         };
         done_or_gone(removed)
     }
 
     /// The namespace as it is; made first where there was none.
-    async fn claim(&self, scheduler: &SchedulerName, room: &RoomId) -> Result<Option<Namespace>, Error> {
+    async fn claim(
+        &self,
+        scheduler: &SchedulerName,
+        level: Level,
+        room: &RoomId,
+    ) -> Result<Option<Namespace>, Error> {
         let namespaces = self.caller.namespaces();
         let find = || self.caller.call(namespaces.get_opt(scheduler.as_str()));
         if let Some(found) = find().await? {
             return Ok(Some(found));
         }
-        let (params, wanted) = (PostParams::default(), namespace::namespace(scheduler));
+        let (params, wanted) = (PostParams::default(), namespace::namespace(scheduler, level));
         match self.caller.call(namespaces.create(&params, &wanted)).await {
             Ok(made) => Ok(Some(made)),
             // Somebody was faster; whether it is ours to use is seen next.
             Err(failure) if failure.is_already_there() => Ok(find().await?),
             Err(failure) => Err(failure.of_creation(room)),
         }
+    }
+
+    /// Has the namespace take what rooms of this level are. The rooms that are in it stay.
+    async fn relabel(&self, scheduler: &SchedulerName, level: Level, room: &RoomId) -> Result<(), Error> {
+        let labels = namespace::namespace(scheduler, level).metadata.labels;
+        let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));
+        let namespaces = self.caller.namespaces();
+        let params = PatchParams::default();
+        let patched = self
+            .caller
+            .call(namespaces.patch(scheduler.as_str(), &params, &patch))
+            .await;
+        patched.map(drop).map_err(|failure| failure.of_creation(room))
     }
 
     /// Puts in what rooms need besides themselves.

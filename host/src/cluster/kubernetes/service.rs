@@ -5,6 +5,7 @@
 use k8s_openapi::api::core::v1::{ContainerPort, Pod, Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use maestro_core::scheduler::Network;
 
 use super::label;
 
@@ -14,8 +15,20 @@ pub(super) fn ports(pod: &Pod) -> impl Iterator<Item = &ContainerPort> {
     containers.flat_map(|container| container.ports.iter().flatten())
 }
 
-/// The service of a pod that exists; `None` for one without ports.
+/// How players reach this pod.
+pub(super) fn network(pod: &Pod) -> Network {
+    match label::annotation(&pod.metadata, label::NETWORK) {
+        Some(label::HOST_PORT) => Network::HostPort,
+        Some(label::POD) => Network::Pod,
+        Some(_) | None => Network::NodePort,
+    }
+}
+
+/// The service of a pod that exists; `None` for one without ports, and for one that is reached without.
 pub(super) fn service(pod: &Pod) -> Option<Service> {
+    if network(pod) != Network::NodePort {
+        return None;
+    }
     let room = pod.metadata.name.as_deref()?;
     let uid = pod.metadata.uid.clone()?;
     let ports: Vec<ServicePort> = ports(pod).map(service_port).collect();

@@ -4,15 +4,16 @@
 mod tests;
 
 use k8s_openapi::api::core::v1::{
-    ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus, Service, ServicePort,
+    ContainerPort, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus, Service,
+    ServicePort,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use maestro_core::names::{SchedulerName, Version};
 use maestro_core::room::{Address, OpenPort, Phase};
-use maestro_core::scheduler::Protocol;
+use maestro_core::scheduler::{Network, Protocol};
 use maestro_core::time::Timestamp;
 
-use super::{label, service};
+use super::{address, label, service};
 use crate::cluster::Object;
 
 /// The room that this pod is; `None` when it is none of this scheduler's.
@@ -27,9 +28,17 @@ pub(super) fn object(
     let version = label::get(metadata, label::VERSION).and_then(|text| Version::parse(text).ok())?;
     let phase = phase(pod);
     let has_ports = service::ports(pod).next().is_some();
-    let ports = match of_pod {
-        Some(service) => open_ports(pod, service),
-        None => Vec::new(),
+    let network = service::network(pod);
+    let (addresses, ports) = match network {
+        Network::NodePort => (
+            addresses,
+            of_pod.map(|service| served(pod, service)).unwrap_or_default(),
+        ),
+        Network::HostPort => (addresses, open_ports(pod, |port| port.host_port)),
+        Network::Pod => (
+            own_addresses(pod),
+            open_ports(pod, |port| Some(port.container_port)),
+        ),
     };
     let is_over = matches!(phase, Phase::Exited { .. });
     let is_reachable = !is_over && !addresses.is_empty() && (!has_ports || !ports.is_empty());
@@ -47,7 +56,7 @@ pub(super) fn object(
         node: node(pod).map(str::to_owned),
         addresses,
         ports,
-        exposed: !has_ports || of_pod.is_some(),
+        exposed: !has_ports || network != Network::NodePort || of_pod.is_some(),
     })
 }
 
@@ -57,17 +66,41 @@ pub(super) fn node(pod: &Pod) -> Option<&str> {
     name.filter(|name| !name.is_empty())
 }
 
-/// Its ports as seen from outside; all of them, or none.
-fn open_ports(pod: &Pod, of_pod: &Service) -> Vec<OpenPort> {
+/// The pod's own addresses, IPv6 too.
+fn own_addresses(pod: &Pod) -> Vec<Address> {
+    let status = pod.status.iter();
+    let listed = status.clone().flat_map(|status| status.pod_ips.iter().flatten());
+    let mut hosts: Vec<&str> = listed.map(|address| address.ip.as_str()).collect();
+    if hosts.is_empty() {
+        hosts.extend(status.filter_map(|status| status.pod_ip.as_deref()));
+    }
+    hosts.retain(|host| !host.is_empty());
+    let address = |host: &str| Address {
+        kind: "PodIP".to_owned(),
+        family: address::family(host).to_owned(),
+        host: host.to_owned(),
+    };
+    hosts.into_iter().map(address).collect()
+}
+
+/// The ports of its service.
+fn served(pod: &Pod, of_pod: &Service) -> Vec<OpenPort> {
     let served: Vec<&ServicePort> = of_pod
         .spec
         .iter()
         .flat_map(|spec| spec.ports.iter().flatten())
         .collect();
+    open_ports(pod, |port| {
+        let served = served.iter().find(|served| served.name == port.name)?;
+        served.node_port
+    })
+}
+
+/// Its ports as seen from outside, each with the number that `number` gives it; all of them, or none.
+fn open_ports(pod: &Pod, number: impl Fn(&ContainerPort) -> Option<i32>) -> Vec<OpenPort> {
     let written = label::annotation(&pod.metadata, label::PORTS).unwrap_or_default();
-    let open = |name: &str| {
-        let port = served.iter().find(|port| port.name.as_deref() == Some(name))?;
-        let number = port.node_port.and_then(|number| u16::try_from(number).ok())?;
+    let open = |port: &ContainerPort| {
+        let name = port.name.as_deref()?;
         let as_written = written.split(',').find(|other| other.eq_ignore_ascii_case(name));
         Some(OpenPort {
             name: as_written.unwrap_or(name).to_owned(),
@@ -75,14 +108,19 @@ fn open_ports(pod: &Pod, of_pod: &Service) -> Vec<OpenPort> {
                 Some("UDP") => Protocol::Udp,
                 _ => Protocol::Tcp,
             },
-            port: number,
+            port: u16::try_from(number(port)?).ok().filter(|number| *number > 0)?,
         })
-        .filter(|port| port.port > 0)
     };
     service::ports(pod)
-        .map(|port| port.name.as_deref().and_then(open))
+        .map(open)
         .collect::<Option<Vec<_>>>()
         .unwrap_or_default()
+}
+
+/// The ports of its node that the pod holds.
+pub(super) fn host_ports(pod: &Pod) -> Vec<u16> {
+    let numbers = service::ports(pod).filter_map(|port| port.host_port);
+    numbers.filter_map(|number| u16::try_from(number).ok()).collect()
 }
 
 fn phase(pod: &Pod) -> Phase {
@@ -91,7 +129,7 @@ fn phase(pod: &Pod) -> Phase {
             reason: String::new(),
         };
     };
-    if let Some(ended) = ended(pod, status) {
+    if let Some(ended) = ended(pod, status).or_else(|| crowded_out(pod, status)) {
         return ended;
     }
     let created = || pod.metadata.creation_timestamp.as_ref();
@@ -148,6 +186,30 @@ fn ended(pod: &Pod, status: &PodStatus) -> Option<Phase> {
         reason: of_pod(status)
             .or_else(|| end.map(of_container))
             .unwrap_or_default(),
+    })
+}
+
+/// A room for whose ports there is no node will not start, but another one may, which has other ports: so it has ended.
+/// Kubernetes says that in the text only.
+fn crowded_out(pod: &Pod, status: &PodStatus) -> Option<Phase> {
+    let held = host_ports(pod);
+    let placed = condition(status, "PodScheduled").filter(|condition| condition.status == "False")?;
+    let message = placed.message.as_deref().unwrap_or_default();
+    if held.is_empty() || !message.contains("didn't have free ports") {
+        return None;
+    }
+    let at = placed
+        .last_transition_time
+        .as_ref()
+        .or(pod.metadata.creation_timestamp.as_ref());
+    let held: Vec<String> = held.iter().map(u16::to_string).collect();
+    Some(Phase::Exited {
+        at: at.map(timestamp).unwrap_or_default(),
+        code: None,
+        reason: format!(
+            "HostPortTaken; no node that fits has port {} free",
+            held.join(", ")
+        ),
     })
 }
 

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::call::{Caller, Failure};
 use super::label;
 use super::node::Watched;
+use crate::metrics::Metrics;
 
 /// After this the server ends a watch, and it is taken up where it ended.
 pub(super) const SESSION: Duration = Duration::from_secs(240);
@@ -33,6 +34,7 @@ pub(super) const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Dur
 pub(super) struct Hints {
     waiting: Mutex<BTreeMap<SchedulerName, Weak<Notify>>>,
     grown: Notify,
+    let_in: Notify,
 }
 
 impl Hints {
@@ -52,6 +54,11 @@ impl Hints {
     fn wake(&self, scheduler: &SchedulerName) -> bool {
         let notify = self.waiting().get(scheduler).and_then(Weak::upgrade);
         notify.inspect(|notify| notify.notify_one()).is_some()
+    }
+
+    /// Tells watches that were refused that rights were given somewhere.
+    pub(super) fn let_in(&self) {
+        self.let_in.notify_waiters();
     }
 
     /// Wakes all who wait.
@@ -86,10 +93,17 @@ impl Hints {
 pub struct Watches {
     pub(super) caller: Arc<Caller>,
     pub(super) hints: Arc<Hints>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) nodes: Arc<Watched>,
 }
 
 impl Watches {
+    /// The same, telling how the watches go.
+    pub fn metered(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
     /// Watches until told to stop.
     pub async fn run(self, stop: CancellationToken) {
         let mut followed = BTreeSet::new();
@@ -121,12 +135,17 @@ impl Watches {
             match self.session(&scheduler, &mut place).await {
                 Ok(()) => pause = PAUSES.0,
                 Err(failure) => {
+                    self.metrics.watch(&scheduler, false);
                     tracing::debug!(scheduler.name = %scheduler, "watching {scheduler} is interrupted: {failure}");
                     if failure.is_gone() {
                         place = None;
                     }
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSES.1);
+                    // Whoever waits goes by lists until there is a watch again.
+                    self.hints.wake(&scheduler);
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSES.1),
+                        () = self.hints.let_in.notified() => pause = PAUSES.0,
+                    }
                 }
             }
         }
@@ -153,6 +172,8 @@ impl Watches {
         let events = self.caller.call(pods.watch_metadata(&params, &from)).await?;
         let mut events = std::pin::pin!(events);
         loop {
+            // Connected, or told something just now.
+            self.metrics.watch(scheduler, true);
             let event = tokio::time::timeout(SILENCE, events.try_next()).await;
             let version = match event.map_err(|_| Failure::late(SILENCE))?? {
                 None => return Ok(()),

@@ -20,11 +20,13 @@ pub(super) enum Script {
     Remove,
     Changes,
     Witness,
+    Members,
+    Copy,
 }
 
 impl Script {
     /// All of them, each at the place of its number.
-    pub(super) const ALL: [Script; 12] = [
+    pub(super) const ALL: [Script; 14] = [
         Self::Ping,
         Self::Read,
         Self::Write,
@@ -37,6 +39,8 @@ impl Script {
         Self::Remove,
         Self::Changes,
         Self::Witness,
+        Self::Members,
+        Self::Copy,
     ];
 
     pub(super) fn source(self) -> &'static str {
@@ -56,6 +60,8 @@ impl Script {
             Self::Remove => script!("time.lua" "ledger.lua" "remove.lua"),
             Self::Changes => script!("time.lua" "changes.lua"),
             Self::Witness => script!("time.lua" "witness.lua"),
+            Self::Members => script!("time.lua" "members.lua"),
+            Self::Copy => script!("time.lua" "copy.lua"),
         }
     }
 
@@ -114,9 +120,19 @@ impl Prefix {
         self.key(scheduler, "nudge")
     }
 
-    /// The key of the witness clock, the only one that belongs to no scheduler.
+    /// The key of the witness clock. This and the next two belong to no scheduler.
     pub(super) fn witness(&self) -> String {
         format!("{}:witness", self.0)
+    }
+
+    /// The key of the workers, by the time until which they are there.
+    pub(super) fn members(&self) -> String {
+        format!("{}:members", self.0)
+    }
+
+    /// The key of what is kept of the store, by scheduler.
+    pub(super) fn copies(&self) -> String {
+        format!("{}:copies", self.0)
     }
 
     fn key(&self, scheduler: &SchedulerName, key: &str) -> String {

@@ -86,7 +86,7 @@ impl<'t> At<'t> {
         matches!(&self.node.value, Value::Scalar { text, plain: true } if scalar::kind(text) == Kind::Null)
     }
 
-    fn wrong_type(&self, expected: &str) -> Problem {
+    pub(super) fn wrong_type(&self, expected: &str) -> Problem {
         self.problem(format!("expected {expected}, found {}", self.found()))
     }
 

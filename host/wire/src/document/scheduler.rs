@@ -3,17 +3,18 @@
 use std::ops::RangeInclusive;
 
 use maestro_core::names::SchedulerName;
-use maestro_core::scheduler::{Deadlines, Forwarder, RoomTemplate, Scheduler};
+use maestro_core::scheduler::{Deadlines, Forwarder, Network, PortRange, RoomTemplate, Scheduler, Security};
 use maestro_core::time::Span;
 
 use super::autoscaling::{self, Reference};
 use super::fields::{At, Fields, Report};
 use super::json;
+use super::pod::{self, Above};
 use super::problem::quoted;
 use super::template::{self, CONTAINER_KEYS};
 
 /// Keys of a document besides those of its only container.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 20] = [
     "name",
     "game",
     "shutdownTimeout",
@@ -27,11 +28,25 @@ const KEYS: [&str; 17] = [
     "toleration",
     "authorizedUsers",
     "portRange",
+    "network",
+    "security",
+    "podTemplate",
     "preventRoomsCreationWithError",
     "containers",
     "autoscaling",
     "forwarders",
 ];
+
+/// What `network` can say.
+pub(super) const NETWORKS: [(&str, Network); 3] = [
+    ("nodePort", Network::NodePort),
+    ("hostPort", Network::HostPort),
+    ("pod", Network::Pod),
+];
+
+/// What `security` can say.
+pub(super) const SECURITIES: [(&str, Security); 2] =
+    [("legacy", Security::Legacy), ("restricted", Security::Restricted)];
 
 /// Time to end after SIGTERM when a document says nothing, or zero: what Kubernetes gives a pod.
 const SHUTDOWN: Span = Span::from_secs(30);
@@ -85,15 +100,40 @@ pub(super) fn read(root: &At<'_>, report: &mut Report) -> Option<(Scheduler, Vec
 fn room_template(fields: &Fields<'_>, name: &str, report: &mut Report) -> RoomTemplate {
     let containers = template::containers(fields, name, report);
     let ports = containers.iter().map(|container| container.ports.len()).sum();
+    let network = fields
+        .get("network")
+        .and_then(|at| template::choice(&at, &NETWORKS, report));
+    let security = fields
+        .get("security")
+        .and_then(|at| template::choice(&at, &SECURITIES, report));
+    let (network, security) = (network.unwrap_or_default(), security.unwrap_or_default());
+    let above = Above {
+        containers: &containers,
+        security,
+        network,
+    };
     RoomTemplate {
         affinity: fields.get("affinity").and_then(|at| label_key(&at, report)),
         toleration: fields.get("toleration").and_then(|at| label_value(&at, report)),
-        port_range: fields
-            .get("portRange")
-            .and_then(|at| template::port_range(&at, ports, report)),
+        port_range: port_range(fields, ports, network, report),
         shutdown: shutdown(fields, report),
+        network,
+        security,
+        pod_template: fields
+            .get("podTemplate")
+            .and_then(|at| pod::read(&at, &above, report)),
         containers,
     }
+}
+
+fn port_range(fields: &Fields<'_>, ports: usize, network: Network, report: &mut Report) -> Option<PortRange> {
+    let at = fields.get("portRange")?;
+    if network == Network::Pod {
+        report.warn(
+            at.problem("with `network: pod` rooms take no ports of their nodes: the range is not used"),
+        );
+    }
+    template::port_range(&at, ports, report)
 }
 
 fn shutdown(fields: &Fields<'_>, report: &mut Report) -> Span {
@@ -159,7 +199,7 @@ fn label_value(at: &At<'_>, report: &mut Report) -> Option<String> {
 }
 
 /// Up to 63 letters, digits, dashes, dots and underscores between a letter or digit at each end.
-fn is_label(text: &str) -> bool {
+pub(super) fn is_label(text: &str) -> bool {
     let is_end = |c: char| c.is_ascii_alphanumeric();
     let is_inner = |c: char| is_end(c) || matches!(c, '-' | '_' | '.');
     (1..=63).contains(&text.len())

@@ -1,6 +1,6 @@
 //! What runs in a room: containers, their ports, and what they are given of the machine.
 
-mod env;
+pub(super) mod env;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

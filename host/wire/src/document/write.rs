@@ -4,14 +4,15 @@
 //! used when it can be, so that a document reads as its author most likely wrote it.
 
 use maestro_core::scheduler::{
-    Container, Direction, EnvValue, EnvVar, Forwarder, ImagePull, Mode, Port, Protocol, Resources,
-    RoomTemplate, Scheduler, Trigger,
+    Container, Direction, EnvValue, EnvVar, Forwarder, ImagePull, Mode, Network, Port, Protocol, Resources,
+    RoomTemplate, Scheduler, Security, Trigger,
 };
 use maestro_core::time::Span;
 use serde_json::{Map, Value, json};
 
 use super::autoscaling::BUILT_IN;
 use super::scalar::duration_text;
+use super::scheduler::{NETWORKS, SECURITIES};
 
 /// Why a scheduler could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,9 @@ pub fn to_json(scheduler: &Scheduler) -> Result<Value, WriteError> {
     out.insert("name".to_owned(), scheduler.name.as_str().into());
     out.insert("game".to_owned(), scheduler.game.as_str().into());
     template(&scheduler.template, scheduler.name.as_str(), &mut out);
+    if let Some(text) = &scheduler.template.pod_template {
+        out.insert("podTemplate".to_owned(), object(text, "podTemplate")?.into());
+    }
     deadlines(scheduler, &mut out);
     if !scheduler.authorized_users.is_empty() {
         out.insert("authorizedUsers".to_owned(), json!(scheduler.authorized_users));
@@ -67,6 +71,16 @@ fn template(template: &RoomTemplate, name: &str, out: &mut Map<String, Value>) {
             "portRange".to_owned(),
             json!({ "start": range.start, "end": range.end }),
         );
+    }
+    let word = NETWORKS.iter().find(|(_, network)| *network == template.network);
+    if let Some((word, _)) = word.filter(|_| template.network != Network::default()) {
+        out.insert("network".to_owned(), (*word).into());
+    }
+    let word = SECURITIES
+        .iter()
+        .find(|(_, security)| *security == template.security);
+    if let Some((word, _)) = word.filter(|_| template.security != Security::default()) {
+        out.insert("security".to_owned(), (*word).into());
     }
     match template.containers.as_slice() {
         [only] if only.name == name => container(only, out),

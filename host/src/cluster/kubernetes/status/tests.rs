@@ -191,6 +191,30 @@ fn a_pod_that_was_taken_away_says_by_whom() {
     );
 }
 
+/// Its node is unreachable, or somebody removes it: until it has ended there may be a match in it.
+#[test]
+fn a_room_that_is_being_taken_away_runs_until_it_has_ended() {
+    let mut status = status("Running", running(), running());
+    status["conditions"] = json!([
+        {"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T00:00:20Z"},
+        {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager",
+         "message": "Taint manager: deleting due to NoExecute taint", "lastTransitionTime": "2026-01-01T00:00:30Z"},
+    ]);
+    let mut pod = pod(status.clone());
+    pod.metadata.deletion_timestamp = pod.metadata.creation_timestamp.clone();
+    let object = seen(&pod, Some(&complete()));
+    assert!(object.deleting && matches!(object.phase, Phase::Running { .. }));
+    status["phase"] = json!("Failed");
+    check(
+        status,
+        exited(
+            30_000,
+            None,
+            "DeletionByTaintManager; Taint manager: deleting due to NoExecute taint",
+        ),
+    );
+}
+
 #[test]
 fn a_room_is_reachable_when_all_of_its_ports_are() {
     let pod = pod(status("Running", running(), running()));
@@ -221,6 +245,86 @@ fn a_room_is_reachable_when_all_of_its_ports_are() {
         assert_eq!((object.addresses.len(), object.ports.len()), (0, 0));
         assert_eq!(object.exposed, service.is_some());
     }
+}
+
+/// The same pod, reached in another way, with the address that Kubernetes gave it.
+fn reached_by(network: &str) -> Pod {
+    let mut pod = pod(status("Running", running(), running()));
+    let annotations = pod.metadata.annotations.as_mut().unwrap();
+    annotations.insert("maestro.dev/network".to_owned(), network.to_owned());
+    let ports = pod.spec.as_mut().unwrap().containers[1].ports.as_mut().unwrap();
+    if network == "hostPort" {
+        ports[0].host_port = Some(7_001);
+        ports[1].host_port = Some(7_002);
+    }
+    pod
+}
+
+fn told(object: &Object) -> (Vec<(&str, &str, &str)>, Vec<(&str, u16)>) {
+    let addresses = object.addresses.iter();
+    let addresses = addresses.map(|a| (a.kind.as_str(), a.family.as_str(), a.host.as_str()));
+    let ports = object.ports.iter().map(|port| (port.name.as_str(), port.port));
+    (addresses.collect(), ports.collect())
+}
+
+#[test]
+fn a_room_that_holds_ports_of_its_node_is_reached_there_without_a_service() {
+    let mut pod = reached_by("hostPort");
+    let object = seen(&pod, None);
+    assert!(object.exposed);
+    let node = vec![("ExternalIP", "IPv4", "203.0.113.7")];
+    assert_eq!(
+        told(&object),
+        (node, vec![("clientPort", 7_001), ("rcon", 7_002)])
+    );
+    assert_eq!(host_ports(&pod), [7_001, 7_002]);
+    pod.spec.as_mut().unwrap().containers[1].ports.as_mut().unwrap()[1].host_port = None;
+    assert_eq!(
+        told(&seen(&pod, None)),
+        (vec![], vec![]),
+        "half of its ports are none"
+    );
+}
+
+#[test]
+fn a_room_that_is_reached_by_its_own_address_has_one_once_kubernetes_gave_it_one() {
+    let mut pod = reached_by("pod");
+    let object = seen(&pod, None);
+    assert_eq!((object.exposed, told(&object)), (true, (vec![], vec![])));
+    pod.status.as_mut().unwrap().pod_ip = Some("10.1.0.9".to_owned());
+    let ports = vec![("clientPort", 5_050), ("rcon", 5_051)];
+    assert_eq!(
+        told(&seen(&pod, None)),
+        (vec![("PodIP", "IPv4", "10.1.0.9")], ports.clone())
+    );
+    let both: PodStatus = serde_json::from_value(json!({
+        "phase": "Running", "podIP": "10.1.0.9", "podIPs": [{"ip": "10.1.0.9"}, {"ip": "fd00::9"}],
+    }))
+    .unwrap();
+    pod.status = Some(both);
+    let addresses = vec![("PodIP", "IPv4", "10.1.0.9"), ("PodIP", "IPv6", "fd00::9")];
+    assert_eq!(told(&seen(&pod, None)), (addresses, ports));
+}
+
+#[test]
+fn a_room_for_whose_ports_there_is_no_node_has_ended_so_that_one_with_others_is_made() {
+    let unplaced = |pod: &mut Pod, message: &str| {
+        let status = json!({"phase": "Pending", "conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
+            "lastTransitionTime": "2026-01-01T00:00:02Z",
+        }]});
+        pod.status = Some(serde_json::from_value(status).unwrap());
+        phase(pod)
+    };
+    let taken = "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't have free ports for the requested pod ports.";
+    let mut held = reached_by("hostPort");
+    let reason = "HostPortTaken; no node that fits has port 7001, 7002 free";
+    assert_eq!(unplaced(&mut held, taken), exited(2_000, None, reason));
+    assert_eq!(
+        unplaced(&mut held, "0/3 nodes are available: 3 Insufficient cpu."),
+        pending("Unschedulable")
+    );
+    assert_eq!(unplaced(&mut reached_by("pod"), taken), pending("Unschedulable"));
 }
 
 #[test]

@@ -15,6 +15,11 @@ const OURS: [&str; 4] = [
     "MAESTRO_ROOM_TOKEN",
 ];
 
+/// Whether Maestro sets this variable itself.
+pub(in crate::document) fn is_ours(name: &str) -> bool {
+    OURS.contains(&name) || name.starts_with("MAESTRO_PORT_")
+}
+
 pub(super) fn read(at: &At<'_>, report: &mut Report) -> Vec<EnvVar> {
     let mut names: BTreeMap<String, String> = BTreeMap::new();
     let mut read = Vec::new();
@@ -32,7 +37,7 @@ pub(super) fn read(at: &At<'_>, report: &mut Report) -> Vec<EnvVar> {
                         quoted(&name)
                     )));
                 }
-                if OURS.contains(&name.as_str()) || name.starts_with("MAESTRO_PORT_") {
+                if is_ours(&name) {
                     report.warn(
                         at.problem("Maestro sets this variable itself; the value given here is not used"),
                     );

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 const ECHO: Duration = Duration::from_secs(1);
 
 /// The signals that end Maestro.
-pub(super) struct Signals {
+pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     /// The terminal was closed.
@@ -21,7 +21,7 @@ pub(super) struct Signals {
 
 impl Signals {
     /// Takes the signals over from the system.
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let listen = |kind| signal(kind).context("can't listen for signals");
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
@@ -32,7 +32,7 @@ impl Signals {
     }
 
     /// Waits for the first signal, and in later calls for one that is no echo of it. Safe to drop at any await.
-    pub(super) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => {}

@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// A data folder that is ours until this is dropped.
 #[derive(Debug)]
-pub(super) struct Holder {
+pub(crate) struct Holder {
     file: File,
     path: PathBuf,
     who: String,
@@ -32,7 +32,7 @@ pub(super) struct Holder {
 
 /// Why a data folder can't be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     #[error(
         "the data folder {} is in use by another Maestro{who}; end that one, or name another folder with --data", folder.display()
     )]
@@ -49,7 +49,7 @@ pub(super) enum Error {
 
 impl Holder {
     /// Makes the folder where it is missing, and takes it. To be called off the async threads.
-    pub(super) fn take(folder: &Path, now: Timestamp) -> Result<Self, Error> {
+    pub(crate) fn take(folder: &Path, now: Timestamp) -> Result<Self, Error> {
         let unusable = |cause| Error::Unusable {
             folder: folder.to_owned(),
             cause,
@@ -78,7 +78,7 @@ impl Holder {
     }
 
     /// Says where the API listens.
-    pub(super) fn tell(&mut self, address: SocketAddr) -> Result<(), Error> {
+    pub(crate) fn tell(&mut self, address: SocketAddr) -> Result<(), Error> {
         self.write(&format!(", API on {address}"))
             .map_err(|cause| Error::Unusable {
                 folder: self.path.parent().unwrap_or(&self.path).to_owned(),
@@ -115,7 +115,7 @@ fn who_holds(path: &Path) -> String {
 }
 
 /// What is wrong, where the system's own words say less.
-pub(super) fn why(cause: &io::Error) -> String {
+pub(crate) fn why(cause: &io::Error) -> String {
     match cause.kind() {
         io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
             "there is a file where it, or a folder above it, should be".to_owned()
