@@ -331,7 +331,8 @@ async fn what_is_told_of_a_scheduler_comes_and_goes_with_its_loop() {
     );
 
     let now = (clock::system())();
-    let asked = store.delete_scheduler(&name("pong"), &ManagedBy::Api, true, now);
+    let pong = name("pong");
+    let asked = store.delete_scheduler(&pong, &ManagedBy::Api, true, now);
     asked.await.unwrap();
     changed.notify_one();
     eventually("nothing is told of it", PATIENCE, async || {

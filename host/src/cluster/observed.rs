@@ -41,7 +41,9 @@ fn outcome<T>(result: &Result<T, Error>) -> Outcome {
     match result {
         Ok(_) => Outcome::Ok,
         Err(Error::Unavailable { .. }) => Outcome::Failed,
-        Err(Error::Refused { .. } | Error::Exhausted { .. } | Error::UnknownRoom(_)) => Outcome::Refused,
+        Err(
+            Error::Refused { .. } | Error::Exhausted { .. } | Error::Forbidden { .. } | Error::UnknownRoom(_),
+        ) => Outcome::Refused,
     }
 }
 

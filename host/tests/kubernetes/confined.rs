@@ -92,6 +92,7 @@ async fn a_right_that_is_missing_is_named() {
         room: RoomId::new(&scheduler.name, 1),
         version: Version::FIRST,
         token: "secret".to_owned(),
+        avoid: Vec::new(),
     };
     let check = |error: Error, verb_of: &str, what: &str| {
         assert!(

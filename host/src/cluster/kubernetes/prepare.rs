@@ -11,7 +11,7 @@ use maestro_core::scheduler::Scheduler;
 use serde_json::json;
 
 use super::namespace::{Level, Standing};
-use super::{Kubernetes, done_or_gone, exactly, label, later, namespace};
+use super::{Kubernetes, done_or_gone, exactly, later, namespace};
 use crate::cluster::Error;
 
 /// How long a namespace counts as prepared. Whoever removes its disruption budget finds it there again after this.

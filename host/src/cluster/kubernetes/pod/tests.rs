@@ -188,6 +188,7 @@ fn a_template_of_another_release_is_an_error_and_no_panic() {
         room: RoomId::new(&scheduler.name, 1),
         version: Version::FIRST,
         token: String::new(),
+        avoid: Vec::new(),
     };
     assert!(pod(&scheduler, &order, "http://any", &[]).is_err());
 }
