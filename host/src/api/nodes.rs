@@ -36,10 +36,9 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<NodesBody>, Prob
     }))
 }
 
-/// Drains a node: its idle rooms are replaced elsewhere and then go, the others when their match ends. Its rooms get no
-/// further match, and new rooms do not come to it.
+/// Drains a node: its idle rooms are replaced elsewhere and then go, the others when their match ends.
 ///
-/// It stays so until that is taken back. Doing it twice is harmless, and so is naming a node without rooms.
+/// Its rooms get no further match, and new rooms do not come to it, until that is taken back. Twice is harmless.
 #[utoipa::path(
     put,
     path = "/nodes/{node}/drain",

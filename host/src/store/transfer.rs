@@ -8,7 +8,7 @@ use sea_orm::{
     Iterable, PaginatorTrait, PrimaryKeyToColumn, QueryOrder, TransactionTrait,
 };
 
-use super::entity::{decision, dropped, event, operation, policy, scheduler, segment, version};
+use super::entity::{decision, drained_node, dropped, event, operation, policy, scheduler, segment, version};
 use super::{Error, Store, failed};
 
 /// Rows that are read, and written, at once. Components of policies are megabytes.
@@ -66,6 +66,10 @@ async fn copy_all(from: &DatabaseTransaction, into: &DatabaseTransaction) -> Res
         (
             "versions",
             copy::<version::Entity, version::ActiveModel>(from, into).await?,
+        ),
+        (
+            "drained_nodes",
+            copy::<drained_node::Entity, drained_node::ActiveModel>(from, into).await?,
         ),
         (
             "operations",
