@@ -118,7 +118,8 @@ pub struct Desired {
     pub deleting: Option<Deleting>,
     /// Since when scaling down is paused by hand; `None` while it is not.
     pub scale_in_paused: Option<Timestamp>,
-    /// What the decisions in the store come to, in case the registry lost it.
+    /// What the decisions in the store came to when this was made, in case the registry loses it before this loop has
+    /// made any itself.
     pub last: Option<Standing>,
 }
 
@@ -292,6 +293,9 @@ pub struct Control {
     recovery: recovery::Recovery,
     /// The scheduler's state, newer than the registry's copy; `None` until it is known after a take-over.
     state: Option<State>,
+    /// What the last state of ours came to; forgotten once somebody else holds the lease. The store's word is as old as
+    /// this loop.
+    stood: Option<Standing>,
     /// Whether the registry has it as it stands.
     is_saved: bool,
     /// Whether the registry has had any state of ours since the take-over, so that its absence is a loss.
@@ -336,6 +340,7 @@ impl Control {
             survey: None,
             recovery: recovery::Recovery::default(),
             state: None,
+            stood: None,
             is_saved: false,
             has_saved: false,
             unsaved: Vec::new(),

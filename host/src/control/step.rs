@@ -16,7 +16,7 @@ use super::lease::Kept;
 use super::places::Places;
 use super::survey::Survey;
 use super::{Control, Error, Stand, StepReport, Told, apply, judge, measure, wake};
-use crate::registry::{Fence, State};
+use crate::registry::{Fence, Standing, State};
 
 /// Before the next step after one that changed something: its effects are to be seen soon.
 const SOON: Span = Span::from_ms(100);
@@ -156,7 +156,12 @@ impl Control {
         let (registry, name) = (&*self.deps.registry, &self.desired.scheduler.name);
         match self.lease.keep(registry, name, &self.deps.holder, now).await? {
             Kept::Held => {}
-            Kept::Taken | Kept::Elsewhere => self.forget(),
+            // Nobody was heard of in between: it may be the registry that forgot us.
+            Kept::Taken => self.forget(),
+            Kept::Elsewhere => {
+                self.forget();
+                self.stood = None;
+            }
         }
         Ok(self.lease.fence(now).cloned())
     }
@@ -169,7 +174,12 @@ impl Control {
         self.survey = None;
         self.view.distrust();
         self.recovery = super::recovery::Recovery::default();
-        self.state = None;
+        if let Some(state) = self.state.take() {
+            self.stood = Some(Standing {
+                wanted: state.wanted,
+                scaled_at: state.scaled_at,
+            });
+        }
         self.is_saved = false;
         self.has_saved = false;
         self.judge.hurry();
@@ -253,7 +263,7 @@ impl Control {
         let is_running = |phase: &Phase| matches!(phase, Phase::Running { .. });
         let running = self.mirror.rooms.values().filter(|room| is_running(&room.phase));
         let running = u32::try_from(running.count()).unwrap_or(u32::MAX);
-        let (wanted, scaled_at) = match self.desired.last {
+        let (wanted, scaled_at) = match self.stood.or(self.desired.last) {
             // The time of another process: one that lies ahead of ours must not hold up scaling until it comes.
             Some(last) => (last.wanted, last.scaled_at.map(|at| at.min(self.mirror.now))),
             None => (running, None),

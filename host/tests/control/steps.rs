@@ -11,7 +11,8 @@ use maestro_core::scheduler::{Direction, Mode, PolicyRef, Trigger};
 use maestro_core::time::Span;
 use maestro_core::votes::Outcome as Vote;
 
-use maestro::control::{Command, Deleting, Error, Outcome, Scale, Scaled};
+use maestro::control::{Command, Deleting, Desired, Error, Outcome, Scale, Scaled};
+use maestro::registry::Registry;
 
 use crate::world::{World, desired, is_ready, name, run, standing};
 
@@ -45,6 +46,33 @@ fn a_step_over_unchanged_rooms_makes_no_call_that_is_not_due() {
         world.step();
     }
     assert_eq!(world.yard.calls(), BTreeMap::from([("list", 10)]));
+}
+
+/// What the store said when the loop began is older than what the loop decided since (issue 5).
+#[test]
+fn what_was_wanted_last_outlives_a_registry_that_loses_everything() {
+    let mut world = World::new(Desired {
+        last: Some(standing(3)),
+        ..desired(1, 20)
+    });
+    world.live(5);
+    world.control.order(Command {
+        operation: "1".to_owned(),
+        scale: Scale::To(7),
+    });
+    world.live(5);
+    assert_eq!(world.count(is_ready), 7);
+    let before = world.yard.rooms();
+
+    let fence = run(world.registry.acquire(&name(), "first", Span::from_secs(15)));
+    run(world.registry.remove(&fence.unwrap().unwrap())).unwrap();
+    world.settle(Span::from_secs(1));
+    for room in &before {
+        world.report(room, Reported::Ready);
+    }
+    world.live(30);
+    assert_eq!(world.yard.rooms(), before);
+    assert_eq!(world.count(is_ready), 7);
 }
 
 #[test]
