@@ -18,8 +18,6 @@ pub(crate) struct Bed {
     /// The Redis.
     pub(crate) redis: String,
     /// The administrator's way to Kubernetes.
-    /// An administrator's.
-    pub(crate) kubeconfig: String,
     /// Of the service account that the chart makes, with its rights and no others.
     pub(crate) account: String,
     /// The administrator's.
@@ -64,7 +62,6 @@ impl Bed {
             run,
             database,
             redis: variable("MAESTRO_TESTBED_REDIS"),
-            kubeconfig,
             account: variable("MAESTRO_TESTBED_MAESTRO_KUBECONFIG"),
             client,
             server: variable("MAESTRO_TESTBED_SERVER"),

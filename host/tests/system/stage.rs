@@ -183,10 +183,10 @@ autoscaling:
   max: 6
   up:
     cooldown: 1
-    metricsTrigger: [{{type: {kind}, usage: 70, threshold: 50, time: 10}}]
+    metricsTrigger: [{{type: {kind}, usage: 70, threshold: 50, time: 30}}]
   down:
     cooldown: 1
-    metricsTrigger: [{{type: {kind}, usage: 30, threshold: 50, time: 10}}]
+    metricsTrigger: [{{type: {kind}, usage: 30, threshold: 50, time: 30}}]
 "
     )
 }

@@ -101,9 +101,12 @@ impl Kubernetes {
         Call: Future<Output = Result<T, Failure>> + Send,
     {
         match call().await {
-            Err(failure) if failure.is_forbidden() => match self.enter(scheduler).await? {
-                true => Ok(call().await?),
-                false => Ok(T::default()),
+            Err(failure) if failure.is_forbidden() => match self.enter(scheduler).await {
+                Ok(true) => Ok(call().await?),
+                Ok(false) => Ok(T::default()),
+                // Who may not even ask that lacks the first right too.
+                Err(Error::Forbidden { .. }) => Err(failure.into()),
+                Err(error) => Err(error),
             },
             answer => Ok(answer?),
         }

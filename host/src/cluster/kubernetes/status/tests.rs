@@ -260,7 +260,10 @@ fn reached_by(network: &str) -> Pod {
     pod
 }
 
-fn told(object: &Object) -> (Vec<(&str, &str, &str)>, Vec<(&str, u16)>) {
+/// Addresses and ports, as a person reads them.
+type Reached<'o> = (Vec<(&'o str, &'o str, &'o str)>, Vec<(&'o str, u16)>);
+
+fn told(object: &Object) -> Reached<'_> {
     let addresses = object.addresses.iter();
     let addresses = addresses.map(|a| (a.kind.as_str(), a.family.as_str(), a.host.as_str()));
     let ports = object.ports.iter().map(|port| (port.name.as_str(), port.port));
