@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use maestro_core::names::SchedulerName;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Catalog;
@@ -41,6 +41,10 @@ pub use journal::{Item, Journal};
 
 /// Time between two looks at the store when nothing says that it changed.
 const POLL: Duration = Duration::from_secs(5);
+
+/// The longest that the store is waited for: a server that froze says nothing, and other workers' schedulers may become
+/// this one's meanwhile.
+const LONGEST: Duration = Duration::from_secs(20);
 
 /// Commands by hand that may wait for one loop. A loop takes them within a step, so that more than a few mean that
 /// somebody sends them in a circle; those wait in the store.
@@ -117,7 +121,7 @@ impl Supervisor {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                () = keeper.roster.changed() => keeper.place().await,
+                () = keeper.roster.changed() => keeper.place_in_time().await,
                 loaded = keeper.loading.next() => keeper.settle(loaded),
                 () = keeper.supervisor.changed.notified() => keeper.look().await,
                 _ = polls.tick() => keeper.look().await,
@@ -238,13 +242,22 @@ impl Keeper {
             self.miss(&error);
         }
         // From what is known, if need be: who works may have changed.
-        self.place().await;
+        self.place_in_time().await;
+    }
+
+    /// Places what can be placed while the store answers, or says that it does not.
+    async fn place_in_time(&mut self) {
+        if timeout(LONGEST, self.place()).await.is_err() {
+            self.miss(&store::Error::late("look for what is to be done"));
+        }
     }
 
     /// Tells loops which nodes people drain.
     async fn look_for_drained(&mut self) -> Result<(), store::Error> {
+        let asked = timeout(LONGEST, self.supervisor.store.drained_nodes()).await;
+        let drained = asked.map_err(|_| store::Error::late("list the nodes that are drained"))??;
         let deps = &self.supervisor.deps;
-        if deps.drained.set(self.supervisor.store.drained_nodes().await?) {
+        if deps.drained.set(drained) {
             // Their rooms are to get no further match from now on.
             for name in self.running.keys() {
                 deps.registry.nudge(name);

@@ -47,7 +47,7 @@ fn all_mistakes_of_a_file_are_told_at_once_and_no_password() {
         ":5:1: log-format: expected text, json",
         ":6:1: prune: expected true or false",
         ":7:1: lease: expected 9s to 5m: shorter ones end before a call to Kubernetes does",
-        ":8:1: config: there is no setting `config`",
+        ":8:1: config: a file of settings names no other",
     ];
     for (line, expected) in told.iter().zip(expected) {
         assert_eq!(*line, format!("{path}{expected}"));

@@ -37,6 +37,10 @@ pub fn with_file(command: Command, path: &Path) -> Result<(Command, Vec<String>)
     let (mut command, mut keys, mut problems) = (command, Vec::new(), Vec::new());
     for setting in settings {
         let Some(id) = id(&command, &setting.key) else {
+            if setting.key == "config" {
+                problems.push(setting.problem("a file of settings names no other"));
+                continue;
+            }
             let known: Vec<String> = keys_of(&command).map(|(name, _)| name).collect();
             let problem = setting.problem(format!("there is no setting {}", quoted(&setting.key)));
             problems.push(match nearest(&setting.key, known.iter().map(String::as_str)) {

@@ -339,6 +339,10 @@ impl Control {
         if self.desired.deleting.is_none() || !is_empty || self.view.begun.is_none() || is_doubtful {
             return Ok(false);
         }
+        // Whoever has the lease by now may have finished this, and somebody begun anew under the same name.
+        if !self.may_call_cluster() {
+            return Ok(false);
+        }
         let cleared = self.deps.cluster.remove(&fence.scheduler).await;
         cleared.map_err(Error::cluster("remove what the scheduler leaves"))?;
         let removed = self.deps.registry.remove(fence).await;

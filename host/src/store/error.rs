@@ -114,6 +114,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// A call that was given up, because the database did not answer and did not say why.
+    pub fn late(what: &'static str) -> Self {
+        Self::Statement {
+            what,
+            cause: DbErr::Conn(RuntimeErr::SqlxError(std::sync::Arc::new(
+                SqlxError::PoolTimedOut,
+            ))),
+        }
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -19,6 +19,9 @@ use crate::cluster::Error;
 /// Objects of one page of a list: some 2 MB of pods.
 const PAGE: u32 = 500;
 
+/// The longest that one answer stops all calls, whatever it asks for.
+const LONGEST_RESPITE: Duration = Duration::from_secs(30);
+
 /// How long nothing is asked of a server that has too much to do and does not say for how long.
 const RESPITE: Duration = Duration::from_secs(1);
 
@@ -188,7 +191,7 @@ impl Failure {
             .map_or(0, |details| details.retry_after_seconds);
         match (status.code, told) {
             (429, 0) => Some(RESPITE),
-            (429 | 503, told) if told > 0 => Some(Duration::from_secs(u64::from(told))),
+            (429 | 503, told) if told > 0 => Some(Duration::from_secs(u64::from(told)).min(LONGEST_RESPITE)),
             _ => None,
         }
     }
