@@ -84,7 +84,7 @@ fn match_lost(stage: &Stage) -> (String, String) {
         let told = stage
             .installation
             .get(&format!("/scheduler/{}/rooms/{name}", stage.arena));
-        let reason = told["reason"].as_str().unwrap_or_default().to_owned();
+        let reason = told["lastWords"].as_str().unwrap_or_default().to_owned();
         (told["exitCode"] == 137).then_some(reason)
     });
     (name, reason)
