@@ -397,9 +397,10 @@ fn a_reader_that_goes_away_is_no_error() {
 #[test]
 fn a_node_is_drained_shown_and_taken_back() {
     let dev = Dev::start(&[("arena.yaml", ARENA)]);
-    eventually("two ready rooms", PATIENCE, || {
+    // Those that are tried in vain later come and go.
+    let room = eventually("two ready rooms", PATIENCE, || {
         let rooms = dev.json(&["rooms", "arena", "ready"]);
-        (rooms.as_array()?.len() == 2).then_some(())
+        (rooms.as_array()?.len() == 2).then(|| rooms[0]["roomId"].clone())
     });
     assert_eq!(
         dev.ok(&["nodes"]),
@@ -413,7 +414,6 @@ fn a_node_is_drained_shown_and_taken_back() {
         (&node["standing"], &node["why"]),
         (&"leaving".into(), &"is being drained".into())
     );
-    let room = dev.json(&["rooms", "arena"])[0]["roomId"].clone();
     eventually("the room knows", PATIENCE, || {
         let told = dev.ok(&["room", room.as_str()?]);
         told.contains("local, which is being drained").then_some(())
