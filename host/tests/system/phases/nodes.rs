@@ -54,10 +54,10 @@ pub(super) fn not_ready(stage: &mut Stage) {
     stage.at_least(35);
     let wanted = stage.count();
     let nodes = by_node(stage);
-    // One with both kinds of rooms.
+    // One with both kinds of rooms, and with fewer than would be mass silence, for which nothing is given up.
     let (lost, _) = nodes
         .iter()
-        .filter(|(_, (rooms, busy))| 0 < *busy && busy < rooms)
+        .filter(|(_, (rooms, busy))| 0 < *busy && busy < rooms && 6 * rooms <= wanted)
         .max_by_key(|(_, (rooms, _))| *rooms)
         .unwrap();
     patch(stage, lost, json!({"metadata": {"labels": {NOT_READY: "true"}}}));
