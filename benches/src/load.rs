@@ -40,11 +40,15 @@ pub(crate) async fn send(
 }
 
 /// An open connection to an API, and what one asks of it.
-pub(crate) struct Client(SendRequest<Full<Bytes>>);
+pub(crate) struct Client {
+    address: SocketAddr,
+    connection: SendRequest<Full<Bytes>>,
+}
 
 impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Result<Self> {
-        connect(address).await.map(Self)
+        let connection = connect(address).await?;
+        Ok(Self { address, connection })
     }
 
     /// Sends a request; answers its body.
@@ -54,7 +58,11 @@ impl Client {
             .uri(path)
             .header("host", "localhost");
         let body = Full::new(Bytes::from(body.to_owned()));
-        let answer = send(&mut self.0, request.body(body)?).await?;
+        // The API closes a connection on which nothing was said for a while.
+        if self.connection.is_closed() {
+            self.connection = connect(self.address).await?;
+        }
+        let answer = send(&mut self.connection, request.body(body)?).await?;
         Ok(String::from_utf8(answer.to_vec())?)
     }
 

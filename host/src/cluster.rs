@@ -15,7 +15,7 @@ use maestro_core::room::{Address, OpenPort, Phase};
 use maestro_core::scheduler::Scheduler;
 use maestro_core::time::{Span, Timestamp};
 
-pub use nodes::{Nodes, Standing};
+pub use nodes::{Contact, Nodes, Standing};
 
 /// Where rooms run.
 #[async_trait]
@@ -50,7 +50,8 @@ pub trait Cluster: Send + Sync {
     async fn remove(&self, scheduler: &SchedulerName) -> Result<(), Error>;
     /// Wakes when something of this scheduler changed; a hint that may be lost.
     fn nudges(&self, scheduler: &SchedulerName) -> std::sync::Arc<tokio::sync::Notify>;
-    /// The nodes as they were seen last. Nothing is asked for it, and a change of it nudges all schedulers.
+    /// The nodes as they were seen last. Nothing is asked for it, and a change of one nudges the schedulers that had
+    /// rooms on it at their last list, or were not listed yet.
     fn nodes(&self) -> std::sync::Arc<Nodes>;
 }
 
@@ -135,6 +136,10 @@ pub enum Error {
     /// No such room.
     #[error("{0} is not in the cluster")]
     UnknownRoom(RoomId),
+    /// Our own bound on calls left no turn in time. The cluster is not at fault, nor is what was asked of it; a part of
+    /// the act may have happened.
+    #[error("more is asked of the cluster than its budget of calls allows")]
+    Crowded,
     /// The cluster did not answer, or not in time; the act may have happened.
     #[error("the cluster did not answer")]
     Unavailable {
@@ -148,7 +153,7 @@ impl Error {
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Unavailable { .. } | Self::Exhausted { .. } => true,
+            Self::Unavailable { .. } | Self::Exhausted { .. } | Self::Crowded => true,
             Self::Refused { .. } | Self::Forbidden { .. } | Self::UnknownRoom(_) => false,
         }
     }

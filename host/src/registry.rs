@@ -10,12 +10,13 @@ pub mod redis;
 pub mod observed;
 pub mod contract;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use maestro_core::deadlines::Witness;
 use maestro_core::names::{RoomId, SchedulerName, Version};
+use maestro_core::placement::Reach;
 use maestro_core::report::Report;
 use maestro_core::room::{Refused, Revision, Room};
 use maestro_core::time::{Span, Timestamp};
@@ -45,7 +46,7 @@ pub const PROVISIONAL_FOR: Span = Span::from_secs(60);
 /// a fault; each costs some hundred bytes before its first room.
 pub const SCHEDULERS_MAX: usize = 20_000;
 
-/// Most workers of one installation. Each asks who is there twice a second.
+/// Most workers of one installation. Each asks who is there three times a second.
 pub const MEMBERS_MAX: usize = 1_000;
 
 /// Rooms' reports, allocation, windows, leases of all schedulers.
@@ -110,8 +111,9 @@ pub trait Registry: Send + Sync {
 
     // Who works, and what of the store is needed while that is away.
 
-    /// Says that the worker `member` is there for `ttl` from now on, and answers who is, itself included.
-    async fn join(&self, member: &str, ttl: Span) -> Result<BTreeSet<String>, Error>;
+    /// Says that the worker `member` is there for `ttl` from now on and how it reaches the store; answers who is, itself
+    /// included, with what each said last.
+    async fn join(&self, member: &str, reach: Reach, ttl: Span) -> Result<BTreeMap<String, Reach>, Error>;
     /// Says that this worker is going; harmless when it is not there.
     async fn leave(&self, member: &str) -> Result<(), Error>;
     /// Keeps a copy of what the store has of a scheduler, in place of the one before; `None` when it has none.

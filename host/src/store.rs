@@ -2,7 +2,8 @@
 //!
 //! SQLite in a file, or a PostgreSQL server, through the same statements of sea-orm; what differs stands in `sqlite`
 //! and `postgres`. It never asks what time it is: `now` is a parameter. Rooms are not in here, and no room's ping
-//! ever waits for it. Callers: the API, the control loop, the catalog.
+//! ever waits for it. Each call ends in time, also where a server says nothing: `connections` sees to that, and what goes on for
+//! longer says so. Callers: the API, the control loop, the catalog.
 
 pub mod schedulers;
 pub mod scale_in;
@@ -19,6 +20,7 @@ mod ends;
 pub mod postgres;
 pub mod migration;
 mod sqlite;
+mod connections;
 mod entity;
 mod error;
 #[cfg(test)]
@@ -29,12 +31,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, DbErr, IsolationLevel, SqliteTransactionMode, TransactionOptions};
 
-use crate::metrics::{Dependency, Metrics, Outcome};
+use crate::metrics::Metrics;
+use connections::{Connections, Transaction};
 
 pub use error::Error;
 
@@ -44,10 +44,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The store; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    writer: DatabaseConnection,
-    reader: DatabaseConnection,
+    writer: Connections,
+    reader: Connections,
     /// Rooms that say much wait for each other here, and take no connection from decisions.
-    events: DatabaseConnection,
+    events: Connections,
     /// Events written since the last look at how many there are.
     told: Arc<AtomicU64>,
     /// Where a server is asked; `None` for a file.
@@ -90,21 +90,9 @@ impl Store {
 
     /// The same, counting its statements.
     pub fn metered(mut self, metrics: &Arc<Metrics>) -> Self {
-        for (connections, name) in [
-            (&mut self.reader, "read"),
-            (&mut self.writer, "write"),
-            (&mut self.events, "write"),
-        ] {
-            let metrics = Arc::clone(metrics);
-            connections.set_metric_callback(move |statement| {
-                // One that failed may have been refused: whether the database answers is asked by itself.
-                let outcome = match statement.failed {
-                    false => Outcome::Ok,
-                    true => Outcome::Failed,
-                };
-                metrics.called(Dependency::Store, name, outcome, statement.elapsed);
-            });
-        }
+        self.reader.meter(metrics, "read");
+        self.writer.meter(metrics, "write");
+        self.events.meter(metrics, "write");
         self
     }
 
@@ -129,19 +117,23 @@ impl Store {
 
     /// Begins a transaction that only reads: everything in it is of one moment, so that a scheduler that is removed
     /// meanwhile is not half there. Ends when it is dropped.
-    async fn look(&self, what: &'static str) -> Result<DatabaseTransaction, Error> {
-        let options = TransactionOptions {
+    async fn look(&self, what: &'static str) -> Result<Transaction, Error> {
+        let look = self.reader.begin(self.of_one_moment()).await;
+        look.map_err(failed(what))
+    }
+
+    /// What such a transaction is begun with.
+    fn of_one_moment(&self) -> TransactionOptions {
+        TransactionOptions {
             // A transaction of SQLite is of one moment anyway.
             isolation_level: self.server.as_ref().map(|_| IsolationLevel::RepeatableRead),
             ..TransactionOptions::default()
-        };
-        let look = self.reader.begin_with_options(options).await;
-        look.map_err(failed(what))
+        }
     }
 
     /// Begins a transaction that is the only one to write its subject from the start: one that read first and wrote
     /// later could find that another did the same meanwhile.
-    async fn begin(&self, subject: Subject, what: &'static str) -> Result<DatabaseTransaction, Error> {
+    async fn begin(&self, subject: Subject, what: &'static str) -> Result<Transaction, Error> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             // Each statement sees what was committed before it, so that what is read after the lock is the newest.
@@ -152,8 +144,7 @@ impl Store {
             Subject::Definitions | Subject::Journal => &self.writer,
             Subject::Events => &self.events,
         };
-        let transaction = connections.begin_with_options(options).await;
-        let transaction = transaction.map_err(failed(what))?;
+        let transaction = connections.begin(options).await.map_err(failed(what))?;
         postgres::lock(&transaction, subject)
             .await
             .map_err(failed(what))?;

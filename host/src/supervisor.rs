@@ -1,9 +1,9 @@
 //! Keeps one running loop for each scheduler of the store that this worker is to keep.
 //!
-//! Which those are follows from who works (`roster`), without a word between workers; the lease says who may act. Polling
-//! the store is the truth, a nudge only makes it sooner. The supervisor never waits for a loop, nor for a policy:
-//! it hands over what should be, once that is loaded, and what was asked for by hand, and the runner of each loop tells
-//! the store what came of it.
+//! Which those are follows from who works and has the store (`roster`), without a word between workers; the lease says who
+//! may act. Polling the store is the truth, a nudge only makes it sooner. The supervisor never waits for a loop, nor for a
+//! policy: it hands over what should be, once that is loaded, and what was asked for by hand, and the runner of each loop
+//! tells the store what came of it.
 
 mod roster;
 mod definitions;
@@ -18,7 +18,7 @@ mod complaints;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use maestro_core::names::SchedulerName;
 use tokio::sync::{Notify, mpsc, watch};
@@ -42,9 +42,9 @@ pub use journal::{Item, Journal};
 /// Time between two looks at the store when nothing says that it changed.
 const POLL: Duration = Duration::from_secs(5);
 
-/// The longest that the store is waited for: a server that froze says nothing, and other workers' schedulers may become
-/// this one's meanwhile.
-const LONGEST: Duration = Duration::from_secs(20);
+/// The longest that the store keeps a look waiting, and that a look goes through the schedulers, each of which the registry
+/// may keep waiting: other workers' schedulers may become this one's meanwhile.
+const LONGEST: Duration = store::postgres::LIMIT;
 
 /// Commands by hand that may wait for one loop. A loop takes them within a step, so that more than a few mean that
 /// somebody sends them in a circle; those wait in the store.
@@ -227,35 +227,35 @@ impl Keeper {
         let read = self.definitions.read().await;
         let metrics = &self.supervisor.metrics;
         metrics.answered(Dependency::Store, read.is_ok());
-        match read {
+        let looked = match read {
             Ok(unreadable) => {
-                self.is_away = false;
                 for unreadable in unreadable {
                     self.tell(unreadable.scheduler(), unreadable.to_string());
                 }
+                self.look_for_drained().await
             }
+            Err(error) => Err(error),
+        };
+        self.roster.looked(&looked, Instant::now());
+        match looked {
+            Ok(()) => self.is_away = false,
             Err(error) => self.miss(&error),
-        }
-        if !self.is_away
-            && let Err(error) = self.look_for_drained().await
-        {
-            self.miss(&error);
         }
         // From what is known, if need be: who works may have changed.
         self.place_in_time().await;
     }
 
-    /// Places what can be placed while the store answers, or says that it does not.
+    /// Places what can be placed in time; the others have their turn at the next look.
     async fn place_in_time(&mut self) {
         if timeout(LONGEST, self.place()).await.is_err() {
-            self.miss(&store::Error::late("look for what is to be done"));
+            // Whoever does not answer is told of where it is asked.
+            tracing::debug!("a look at the schedulers took too long and was given up");
         }
     }
 
     /// Tells loops which nodes people drain.
     async fn look_for_drained(&mut self) -> Result<(), store::Error> {
-        let asked = timeout(LONGEST, self.supervisor.store.drained_nodes()).await;
-        let drained = asked.map_err(|_| store::Error::late("list the nodes that are drained"))??;
+        let drained = self.supervisor.store.drained_nodes().await?;
         let deps = &self.supervisor.deps;
         if deps.drained.set(drained) {
             // Their rooms are to get no further match from now on.

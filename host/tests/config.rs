@@ -33,7 +33,7 @@ fn file(text: &str) -> (TempDir, String) {
 #[test]
 fn all_mistakes_of_a_file_are_told_at_once_and_no_password() {
     let (_folder, path) = file(
-        "max-rooms: 0\nlisten: [a, b]\nredsi: x\ndatabase: [postgres://a:s3cret@b/c, two]\nlog-format: xml\nprune: maybe\nlease: 3s\nconfig: other.yaml\n",
+        "max-rooms: 0\nlisten: [a, b]\nredsi: x\ndatabase: [postgres://a:s3cret@b/c, two]\nlog-format: xml\nprune: maybe\nlease: 3s\nconfig: other.yaml\ninstallation: games/eu\n",
     );
     let (code, stdout, stderr) = maestro(&["worker", "--config", &path], &[]);
     assert_eq!((code, stdout.as_str()), (Some(2), ""));
@@ -48,6 +48,7 @@ fn all_mistakes_of_a_file_are_told_at_once_and_no_password() {
         ":6:1: prune: expected true or false",
         ":7:1: lease: expected 9s to 5m: shorter ones end before a call to Kubernetes does",
         ":8:1: config: a file of settings names no other",
+        ":9:1: installation: expected a label's value, as in games-eu: at most 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends",
     ];
     for (line, expected) in told.iter().zip(expected) {
         assert_eq!(*line, format!("{path}{expected}"));
@@ -57,8 +58,9 @@ fn all_mistakes_of_a_file_are_told_at_once_and_no_password() {
 
 #[test]
 fn an_option_beats_a_variable_which_beats_the_file_which_beats_the_default() {
-    let (_folder, path) =
-        file("max-rooms: 1\nkube-calls: 1\nlease: 60\nredis: [redis://a:s3cret@b]\nfiles:\n- one\n- two\n");
+    let (_folder, path) = file(
+        "max-rooms: 1\nkube-calls: 1\nlease: 60\nredis: [redis://a:s3cret@b]\ninstallation: games-eu\nfiles:\n- one\n- two\n",
+    );
     let variables = [
         ("MAESTRO_MAX_ROOMS", "2"),
         ("MAESTRO_KUBE_CALLS", "2"),
@@ -72,6 +74,7 @@ fn an_option_beats_a_variable_which_beats_the_file_which_beats_the_default() {
         ("max-rooms", vec!["3"], "option --max-rooms"),
         ("kube-calls", vec!["2"], "environment MAESTRO_KUBE_CALLS"),
         ("lease", vec!["60"], &of_file),
+        ("installation", vec!["games-eu"], &of_file),
         ("files", vec!["one", "two"], &of_file),
         ("kube-burst", vec!["100"], "default"),
         ("redis", vec!["(hidden)"], &of_file),

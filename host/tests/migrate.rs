@@ -1,7 +1,14 @@
 //! `maestro migrate` as an operator types it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[cfg(feature = "testbed")]
+#[path = "shared/database.rs"]
+mod database;
+
 use std::process::{Command, Output};
+
+#[cfg(feature = "testbed")]
+use database::Database;
 
 fn maestro(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_maestro"));
@@ -80,39 +87,6 @@ fn a_server_that_is_away_is_named_and_its_password_is_not() {
     }
 }
 
-/// A database of this test's own on the testbed's server.
-#[cfg(feature = "testbed")]
-struct Database {
-    admin: sqlx::PgPool,
-    name: String,
-    place: String,
-}
-
-#[cfg(feature = "testbed")]
-impl Database {
-    async fn new() -> Self {
-        let server = std::env::var("MAESTRO_TESTBED_POSTGRES").unwrap();
-        let name = format!("test_{:016x}", rand::random::<u64>());
-        let options = sqlx::postgres::PgPoolOptions::new();
-        let admin = options.connect(&server).await.unwrap();
-        let place = server.replace("/postgres?", &format!("/{name}?"));
-        let this = Self { admin, name, place };
-        this.execute("CREATE DATABASE").await;
-        this
-    }
-
-    async fn execute(&self, what: &str) {
-        use sqlx::{AssertSqlSafe, Executor};
-        let force = if what.starts_with("DROP") {
-            " WITH (FORCE)"
-        } else {
-            ""
-        };
-        let statement = AssertSqlSafe(format!("{what} {}{force}", self.name));
-        self.admin.execute(statement).await.unwrap();
-    }
-}
-
 #[cfg(feature = "testbed")]
 #[tokio::test]
 async fn a_server_is_checked_migrated_and_checked_again() {
@@ -137,7 +111,7 @@ async fn a_server_is_checked_migrated_and_checked_again() {
         let (code, stdout, stderr) = told(&maestro(arguments));
         assert_eq!((code, stdout.as_str()), (Some(0), "up to date\n"), "{stderr}");
     }
-    database.execute("DROP DATABASE").await;
+    database.remove().await;
 }
 
 #[cfg(feature = "testbed")]
@@ -188,5 +162,5 @@ async fn a_data_folder_moves_to_a_server_whole_and_once() {
     let (code, stdout, stderr) = told(&maestro(&arguments));
     assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
     assert!(stderr.contains("schedulers in it already"), "{stderr}");
-    database.execute("DROP DATABASE").await;
+    database.remove().await;
 }

@@ -39,7 +39,7 @@ struct Installation {
     registry: Arc<Memory>,
     cluster: Arc<Local>,
     catalog: Arc<Catalog>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 struct Worker {
@@ -71,13 +71,13 @@ impl Installation {
                 args: vec!["compile-policy".to_owned()],
             },
         });
-        let store = Store::open(&folder.path().join("maestro.db")).await.unwrap();
+        let store = open(&folder).await;
         Self {
             catalog: Arc::new(Catalog::new(engine.unwrap(), store.clone()).await.unwrap()),
             store,
             registry: Arc::new(Memory::new(clock::system())),
             cluster: Arc::new(cluster.unwrap()),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -161,6 +161,11 @@ impl Installation {
     }
 }
 
+/// The installation's store over connections of its own, as another process has.
+async fn open(folder: &TempDir) -> Store {
+    Store::open(&folder.path().join("maestro.db")).await.unwrap()
+}
+
 fn names() -> Vec<SchedulerName> {
     let name = |n| SchedulerName::parse(&format!("game-{n}")).unwrap();
     (0..12).map(name).collect()
@@ -172,9 +177,10 @@ async fn schedulers_are_shared_out_and_move_at_once_when_a_worker_ends() {
     for name in names() {
         installation.put(&name).await;
     }
+    let theirs = open(&installation.folder).await;
     let (one, two) = (
         installation.work("one", &installation.store),
-        installation.work("two", &installation.store),
+        installation.work("two", &theirs),
     );
     // Each holds its own, which the names of workers and scheduler say, and the other does not.
     for name in names() {
@@ -249,6 +255,54 @@ async fn a_worker_and_an_api_that_start_while_the_store_is_away_go_on_from_copie
     })
     .await;
     tasks.stop(PATIENCE).await.unwrap();
+}
+
+/// Takes a minute, because nothing moves for a store that is away for less.
+#[cfg(feature = "testbed")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_worker_without_the_store_kept_is_kept_by_one_that_has_it() {
+    let installation = Installation::new().await;
+    for name in names() {
+        installation.put(&name).await;
+    }
+    let theirs = open(&installation.folder).await;
+    let (one, two) = (
+        installation.work("one", &installation.store),
+        installation.work("two", &theirs),
+    );
+    let is_theirs = |name: &SchedulerName| placement::keeper(name, ["one", "two"]) == Some("two");
+    let share: Vec<SchedulerName> = names().into_iter().filter(is_theirs).collect();
+    for name in &share {
+        eventually("the other one keeps its share", PATIENCE, async || {
+            installation.wanted(name).await?;
+            installation.is_held_by("two", name).await.then_some(())
+        })
+        .await;
+    }
+    theirs.close().await.unwrap();
+
+    // It hears neither of what is created from now on, nor of what is asked for.
+    let mut made_up = (0..).map(|n| SchedulerName::parse(&format!("new-{n}")).unwrap());
+    let new = made_up.find(is_theirs).unwrap();
+    installation.put(&new).await;
+    for name in share.iter().chain([&new]) {
+        let now = (clock::system())();
+        installation.store.request_scale(name, 1, now).await.unwrap();
+    }
+    eventually("the new scheduler has a room", 3 * PATIENCE, async || {
+        let rooms = installation.registry.rooms(&new).await.unwrap();
+        (!rooms.is_empty()).then_some(())
+    })
+    .await;
+    for name in share.iter().chain([&new]) {
+        eventually("the one with the store acts for it", PATIENCE, async || {
+            (installation.wanted(name).await == Some(1)).then_some(())
+        })
+        .await;
+        assert!(installation.is_held_by("one", name).await, "{name}");
+    }
+    two.tasks.stop(PATIENCE).await.unwrap();
+    one.tasks.stop(PATIENCE).await.unwrap();
 }
 
 #[cfg(feature = "testbed")]

@@ -127,6 +127,7 @@ fn lines(room: &RoomBody) -> Vec<String> {
     lines.extend(occupied.map(|at| format!("occupied    for {}", output::age(at))));
     lines.extend(room.node.iter().map(|node| match &room.node_leaving {
         Some(why) => format!("node        {node}, which {why}"),
+        None if room.node_lost => format!("node        {node}, of which the cluster no longer hears"),
         None => format!("node        {node}"),
     }));
     if !room.host.is_empty() {

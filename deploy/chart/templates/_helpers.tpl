@@ -292,6 +292,7 @@ spec:
 {{- $_ := set $file "listen" "0.0.0.0:8080" -}}
 {{- $_ := set $file "rooms-listen" "0.0.0.0:8081" -}}
 {{- $_ := set $file "rooms-url" (include "maestro.roomsurl" .) -}}
+{{- $_ := set $file "installation" .Values.installation -}}
 {{- $_ := set $file "policy-cache" "/var/cache/maestro" -}}
 {{- if eq .Values.mode "single" -}}
 {{- $_ := set $file "data" "/var/lib/maestro" -}}

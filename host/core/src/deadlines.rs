@@ -2,7 +2,8 @@
 //!
 //! A ping deadline counts only spans in which an API was up and the registry took writes, so that an outage of
 //! ours never looks like the death of a room. Where so many rooms fall silent at once that the fault is likely
-//! between them and us, silence tells nothing at all. Used by the counts, the planner and the texts.
+//! between them and us, silence tells nothing at all; rooms of a machine that the cluster lost as well are no part of
+//! that. Used by the counts, the planner and the texts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -229,10 +230,14 @@ impl<'a> Watch<'a> {
         room.has_answered_drain() || self.overdue_drain(room).is_some()
     }
 
+    fn is_silent(&self, room: &Room) -> bool {
+        self.health(room) == Health::Silent
+    }
+
     /// A silent room is missing, and replaced, unless too many are silent for that to be likely.
     fn is_missing(&self, room: &Room) -> bool {
         let runs = matches!(room.phase, Phase::Running { .. });
-        self.health(room) == Health::Silent && !(self.is_excused(room) && runs)
+        self.is_silent(room) && !(self.is_excused(room) && runs)
     }
 
     /// A match's deadline ends that match only. After a silence the room may be in the next one, so either the
@@ -242,8 +247,7 @@ impl<'a> Watch<'a> {
         let began = room.occupied_since?;
         let said = room.reports.last.map_or(began, |last| last.received_at);
         let over = self.now.since(began) > limit;
-        let known =
-            said.since(began) > limit || (self.health(room) == Health::Silent && !self.is_excused(room));
+        let known = said.since(began) > limit || (self.is_silent(room) && !self.is_excused(room));
         (over && known).then_some(Overdue::Occupied(limit))
     }
 
@@ -253,7 +257,7 @@ impl<'a> Watch<'a> {
     }
 
     fn overdue_ping(&self, room: &Room) -> Option<Overdue> {
-        let silent = self.health(room) == Health::Silent && !self.is_excused(room);
+        let silent = self.is_silent(room) && !self.is_excused(room);
         (silent && !room.is_protected()).then_some(Overdue::Ping(self.deadlines.ping))
     }
 
@@ -280,7 +284,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Rooms whose silences began within one ping deadline of each other, when they are over a fifth of all that
-    /// could be silent.
+    /// could be silent by a fault between them and us.
     fn find_mass_silence<'r>(&self, rooms: impl IntoIterator<Item = &'r Room>) -> BTreeSet<RoomId> {
         let mut alive = 0_usize;
         let mut silent: Vec<(Span, &RoomId)> = Vec::new();
@@ -295,9 +299,11 @@ impl<'a> Watch<'a> {
                 }
                 // It never ran, though it was adopted: nothing lies between it and us that could have fallen silent.
                 Stage::Running | Stage::Draining if matches!(room.phase, Phase::Pending { .. }) => continue,
+                // The cluster doesn't hear of its machine either: that is why, and says nothing of what lies between.
+                Stage::Running | Stage::Draining if room.node_lost && self.is_silent(room) => continue,
                 Stage::Running | Stage::Draining => alive += 1,
             }
-            if self.health(room) == Health::Silent {
+            if self.is_silent(room) {
                 silent.push((room.reports.life_witnessed, &room.id));
             }
         }

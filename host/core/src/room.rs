@@ -47,6 +47,8 @@ pub struct Room {
     pub node: Option<String>,
     /// Why its node is being left, as in "is cordoned"; `None` while it is not.
     pub leaving: Option<String>,
+    /// Whether the cluster no longer hears of its node.
+    pub node_lost: bool,
     /// Where it can be reached.
     pub addresses: Vec<Address>,
     /// Its open ports, complete or empty.
@@ -59,11 +61,18 @@ pub struct Room {
     pub metadata: String,
 }
 
-/// Counts changes of one room's use, stage or intent.
+/// Counts changes of one room's use, stage or intent, from the time its record was made in ms. A name that was forgotten
+/// and found again thus goes on above what its earlier record had reached: it changed less than once a millisecond,
+/// and no act that was decided on it fits the new one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 
 impl Revision {
+    /// Of a record that is made now, by the registry's clock.
+    fn begun(now: Timestamp) -> Self {
+        Self(u64::try_from(now.ms()).unwrap_or_default())
+    }
+
     /// The next one.
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -136,6 +145,8 @@ pub struct Seen {
     pub node: Option<String>,
     /// Why its node is being left, as in "is cordoned"; `None` while it is not.
     pub leaving: Option<String>,
+    /// Whether the cluster no longer hears of its node.
+    pub node_lost: bool,
     /// Its addresses; complete, or empty.
     pub addresses: Vec<Address>,
     /// Its open ports; complete, or empty.
@@ -269,7 +280,7 @@ impl Room {
             id,
             cluster: "local".to_owned(),
             version,
-            revision: Revision::default(),
+            revision: Revision::begun(now),
             origin: Origin::Reserved,
             reserved_at: now,
             creation: Creation::Unconfirmed { tries: 0 },
@@ -283,6 +294,7 @@ impl Room {
             occupied_since: None,
             node: None,
             leaving: None,
+            node_lost: false,
             addresses: Vec::new(),
             ports: Vec::new(),
             capacity: 1,

@@ -21,6 +21,13 @@ impl Timestamp {
         self.0
     }
 
+    /// The next whole multiple of `every`, at most that much later. What is due on one beat for many is done at the same
+    /// time, and a process at rest wakes seldom for all of them.
+    pub fn beat_after(self, every: Span) -> Self {
+        let every = i64::try_from(every.0.max(1)).unwrap_or(i64::MAX);
+        Self((self.0.div_euclid(every) + 1).saturating_mul(every))
+    }
+
     /// How long ago `earlier` was; zero when it lies ahead.
     pub fn since(self, earlier: Timestamp) -> Span {
         Span(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

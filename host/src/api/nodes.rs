@@ -161,5 +161,8 @@ fn add(node: &mut NodeBody, room: &Room) {
     if let Some(why) = room.leaving.as_ref().filter(|why| *why != DRAINED) {
         node.standing = "leaving".to_owned();
         node.why = Some(why.clone());
+    } else if room.node_lost && node.standing == "open" {
+        node.standing = "lost".to_owned();
+        node.why = Some("is not heard of any more".to_owned());
     }
 }

@@ -1,34 +1,39 @@
 //! Rooms as pods of a Kubernetes cluster, each with a service of its own on a port of its node.
 //!
 //! A scheduler has a namespace. Nothing is remembered here but what is costly to ask for and harmless when old: nodes'
-//! addresses, whether nodes stay, and which namespaces are prepared. Each answer comes from the API server, so two workers can not disagree
-//! about what there is. What Kubernetes calls things stays below this file.
+//! addresses, whether nodes stay or are lost, which of them a scheduler's pods were on, and which namespaces are ours to look
+//! into and prepared. Each answer comes from the API server, so two workers can not disagree about what there is. What
+//! Kubernetes calls things stays below this file.
 
 mod label;
 mod pod;
 mod service;
+mod installation;
 mod namespace;
+mod affinity;
 mod status;
 mod prepare;
 mod binding;
+mod list;
+mod logs;
 mod address;
 mod node;
 mod usage;
+mod act;
 mod budget;
 mod call;
+mod failure;
 mod hostport;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use futures::future::try_join;
-use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::api::{Api, DeleteParams, ListParams, LogParams, PostParams, Preconditions};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use maestro_core::names::{RoomId, SchedulerName};
 use maestro_core::scheduler::{Network, PortRange, Scheduler};
@@ -37,23 +42,24 @@ use tokio::sync::{Notify, OnceCell};
 
 use self::binding::Account;
 use self::budget::Budget;
-use self::call::{Caller, Failure};
+use self::call::Caller;
+use self::failure::Failure;
 pub use self::hostport::HOST_PORTS;
 use self::hostport::HostPorts;
+pub use self::installation::Installation;
 use self::namespace::Level;
 use self::node::Watched;
 use self::watch::Hints;
 pub use self::watch::Watches;
 use super::{Cluster, Error, Nodes, Object, Order, Usage};
 
-/// Bound of what is read of a room's output, by container.
-const LOG_BYTES: i64 = 1 << 20;
-
 /// How the Kubernetes cluster is used.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// How its API server is found.
     pub access: Access,
+    /// Which installation this is, the same in all of its processes: it uses no namespace of another one.
+    pub installation: Installation,
     /// Where rooms reach Maestro's API.
     pub api_url: String,
     /// How long one act may take, all its calls and its turn in the budget included. To be less than
@@ -94,9 +100,12 @@ pub struct Kubernetes {
     addresses: address::Nodes,
     nodes: Arc<Watched>,
     prepared: Mutex<BTreeMap<SchedulerName, (Instant, Level)>>,
+    /// Namespaces that were seen to be ours to look into, and when.
+    entered: Mutex<BTreeMap<SchedulerName, Instant>>,
     host_ports: HostPorts,
     /// Who we are, where that is a service account; unknown until it is asked for.
     account: OnceCell<Option<Account>>,
+    installation: Installation,
     api_url: String,
     timeout: Duration,
 }
@@ -120,8 +129,10 @@ impl Kubernetes {
             addresses: address::Nodes::default(),
             nodes: watches.nodes.clone(),
             prepared: Mutex::default(),
+            entered: Mutex::default(),
             host_ports: HostPorts::new(HOST_PORTS),
             account: OnceCell::new(),
+            installation: config.installation,
             api_url: config.api_url,
             timeout: config.timeout,
         };
@@ -135,20 +146,12 @@ impl Kubernetes {
         self
     }
 
-    /// One act, in the time that is given to it.
-    async fn act<T>(&self, act: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
-        match tokio::time::timeout(self.timeout, act).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Failure::late(self.timeout).into()),
-        }
-    }
-
     async fn create_pod(&self, scheduler: &Scheduler, order: &Order) -> Result<(), Error> {
         let (name, room) = (&scheduler.name, &order.room);
         self.prepare(scheduler, room).await?;
         let pods = self.caller.pods(name);
         let mut wanted = self.wanted(scheduler, order)?;
-        node::avoid(&mut wanted, &order.avoid);
+        affinity::avoid(&mut wanted, &order.avoid);
         let made = self
             .caller
             .call(pods.create(&PostParams::default(), &wanted))
@@ -233,78 +236,6 @@ impl Kubernetes {
         self.caller.call(pods.get_opt(room.as_str())).await
     }
 
-    async fn list_pods(&self, scheduler: &SchedulerName) -> Result<Vec<Object>, Error> {
-        let begun = Instant::now();
-        let ours = || ListParams::default().labels(&label::selector(scheduler));
-        let (pods, services) = (self.caller.pods(scheduler), self.caller.services(scheduler));
-        let both = || try_join(self.caller.all(&pods, ours()), self.caller.all(&services, ours()));
-        let (pods, services) = self.look(scheduler, both).await?;
-        let held = pods.iter().filter_map(|pod| {
-            let is_over = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-            let is_over = matches!(is_over, Some("Failed" | "Succeeded"));
-            let room = label::room(&pod.metadata, scheduler).filter(|_| !is_over)?;
-            Some((room, status::host_ports(pod)))
-        });
-        self.host_ports.saw(scheduler, held, begun);
-        let nodes = pods.iter().filter_map(status::node).collect();
-        let addresses = self.addresses.addresses(&self.caller, nodes).await?;
-        let services: BTreeMap<&str, &Service> = services
-            .iter()
-            .filter_map(|service| Some((label::get(&service.metadata, label::ROOM)?, service)))
-            .collect();
-        let object = |pod: &Pod| {
-            let of_pod = services.get(pod.metadata.name.as_deref()?).copied();
-            let of_pod = of_pod.filter(|service| service::is_of(service, pod));
-            let addresses = status::node(pod).and_then(|node| addresses.get(node));
-            status::object(scheduler, pod, of_pod, addresses.cloned().unwrap_or_default())
-        };
-        Ok(pods.iter().filter_map(object).collect())
-    }
-
-    async fn read_logs(
-        &self,
-        scheduler: &SchedulerName,
-        room: &RoomId,
-        lines: usize,
-        previous: bool,
-    ) -> Result<String, Error> {
-        let found = self.find(scheduler, room).await?;
-        let pod = found.filter(|pod| label::room(&pod.metadata, scheduler).is_some());
-        let spec = pod.and_then(|pod| pod.spec);
-        let spec = spec.ok_or_else(|| Error::UnknownRoom(room.clone()))?;
-        let pods = self.caller.pods(scheduler);
-        let params = |name: &str| LogParams {
-            container: Some(name.to_owned()),
-            tail_lines: Some(i64::try_from(lines).unwrap_or(i64::MAX)),
-            limit_bytes: Some(LOG_BYTES),
-            previous,
-            ..LogParams::default()
-        };
-        if let [only] = spec.containers.as_slice() {
-            return self.read_container(&pods, room, params(&only.name)).await;
-        }
-        let mut text = String::new();
-        for container in &spec.containers {
-            let part = self.read_container(&pods, room, params(&container.name)).await?;
-            text.push_str(&format!("==> {} <==\n{}\n", container.name, part.trim_end()));
-        }
-        Ok(text)
-    }
-
-    async fn read_container(
-        &self,
-        pods: &Api<Pod>,
-        room: &RoomId,
-        params: LogParams,
-    ) -> Result<String, Error> {
-        match self.caller.call(pods.logs(room.as_str(), &params)).await {
-            // It has not begun, or had no run before this one: nothing was written.
-            Err(failure) if failure.is_bad_request() => Ok(String::new()),
-            Err(failure) if failure.is_not_found() => Err(Error::UnknownRoom(room.clone())),
-            answer => Ok(answer?),
-        }
-    }
-
     fn prepared(&self) -> MutexGuard<'_, BTreeMap<SchedulerName, (Instant, Level)>> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -350,7 +281,7 @@ impl Cluster for Kubernetes {
                 deleted => deleted.map(drop),
             }
         };
-        self.act(self.look(scheduler, delete)).await
+        self.act(self.within(scheduler, delete)).await
     }
 
     async fn usage(&self, scheduler: &SchedulerName) -> Result<Vec<Usage>, Error> {

@@ -40,7 +40,7 @@ impl Observed {
 fn outcome<T>(result: &Result<T, Error>) -> Outcome {
     match result {
         Ok(_) => Outcome::Ok,
-        Err(Error::Unavailable { .. }) => Outcome::Failed,
+        Err(Error::Unavailable { .. } | Error::Crowded) => Outcome::Failed,
         Err(
             Error::Refused { .. } | Error::Exhausted { .. } | Error::Forbidden { .. } | Error::UnknownRoom(_),
         ) => Outcome::Refused,

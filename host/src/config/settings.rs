@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use maestro_core::scheduler::PortRange;
 
+use crate::cluster::kubernetes::Installation;
 use crate::listen::Listen;
 
 /// How a service runs.
@@ -141,6 +142,16 @@ pub struct Settings {
         help_heading = "Kubernetes"
     )]
     pub kube_context: Option<String>,
+    /// The name of this installation, the same in all its processes; of those that share a cluster each has its own, and none
+    /// uses a namespace that is labelled `maestro.dev/installation` with another's.
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "MAESTRO_INSTALLATION",
+        default_value = "maestro",
+        help_heading = "Kubernetes"
+    )]
+    pub installation: Installation,
     /// Most calls a second to the API server, for all schedulers together.
     #[arg(
         long,

@@ -315,7 +315,7 @@ impl Control {
                     if error.is_retryable() {
                         self.doubt_until = Some(now + self.deps.settings.cluster_timeout.times(2));
                     }
-                    self.creation.fail(error.to_string(), self.mirror.now);
+                    self.creation.note(&error, self.mirror.now);
                     self.told.errors.push(Error::cluster("create a room")(error));
                 }
                 Effect::Deleted(room, answer) => {
@@ -339,7 +339,16 @@ impl Control {
         if self.desired.deleting.is_none() || !is_empty || self.view.begun.is_none() || is_doubtful {
             return Ok(false);
         }
-        // Whoever has the lease by now may have finished this, and somebody begun anew under the same name.
+        let Some(state) = &self.state else {
+            return Ok(false);
+        };
+        // Whoever has the lease by now may have finished this, and somebody begun anew under the same name. Only the registry
+        // knows: it refuses what comes under a token that is not the newest. It has this state already, so that nothing changes.
+        let saved = self.deps.registry.save(fence, state).await;
+        saved.map_err(Error::registry("make sure of the lease"))?;
+        // Nobody else gets the lease before it runs out, and the call ends before that. What remains is a process that stands
+        // still between this look at the clock and the call, until its lease is over and somebody began anew: the cluster
+        // knows no token, and what it removes then is theirs.
         if !self.may_call_cluster() {
             return Ok(false);
         }

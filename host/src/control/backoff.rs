@@ -6,6 +6,7 @@ use maestro_core::room::{Origin, Phase, Room};
 use maestro_core::time::{Span, Timestamp};
 
 use super::Trouble;
+use crate::cluster;
 
 /// The first pause.
 const FIRST: Span = Span::from_secs(1);
@@ -32,6 +33,19 @@ struct Failing {
 }
 
 impl Backoff {
+    /// Takes down why a room was not created. That our own bound on calls left no turn for it says nothing of the room: the
+    /// next step tries again, and whoever is many waits in the line of that bound, not here for up to a minute more.
+    pub(super) fn note(&mut self, error: &cluster::Error, now: Timestamp) {
+        match error {
+            cluster::Error::Crowded => {}
+            cluster::Error::Refused { .. }
+            | cluster::Error::Exhausted { .. }
+            | cluster::Error::Forbidden { .. }
+            | cluster::Error::UnknownRoom(_)
+            | cluster::Error::Unavailable { .. } => self.fail(error.to_string(), now),
+        }
+    }
+
     /// Takes down a failure. Those that come while creation is held already are of the same batch and prolong
     /// nothing.
     pub(super) fn fail(&mut self, reason: String, now: Timestamp) {
@@ -149,6 +163,28 @@ mod tests {
         assert_eq!(backoff.outlook(now + LONGEST_PAUSE), None);
         backoff.reset();
         assert_eq!((backoff.outlook(now), backoff.trouble(now)), (None, None));
+    }
+
+    #[test]
+    fn that_there_was_no_turn_for_a_creation_is_no_failure_of_it() {
+        let mut backoff = Backoff::default();
+        backoff.note(&cluster::Error::Crowded, at(10));
+        assert_eq!(
+            (backoff.held_until(at(10)), backoff.trouble(at(10))),
+            (None, None)
+        );
+        let silent = cluster::Error::Unavailable {
+            cause: "no answer".into(),
+        };
+        backoff.note(&silent, at(10));
+        assert_eq!(backoff.held_until(at(10)), Some(at(11)));
+        backoff.note(&cluster::Error::Crowded, at(11));
+        assert_eq!(
+            backoff.held_until(at(11)),
+            None,
+            "nor does it end or prolong anything"
+        );
+        assert!(backoff.trouble(at(11)).is_some());
     }
 
     #[test]

@@ -62,12 +62,12 @@ pub(super) struct Case<'a> {
 
 impl Judge {
     /// When policies are asked again while `counts` stand: at once after a change, but at most four times a second;
-    /// else after `every`.
+    /// else on the next beat of `every`, as leases are renewed and windows sampled, at most a tenth of it later than that.
     pub(super) fn next_at(&self, counts: Counts, every: Span) -> Timestamp {
         match self.asked {
             None => Timestamp::default(),
             Some(asked) if asked.counts != Some(counts) => asked.at + LEAST_GAP,
-            Some(asked) => asked.at + every,
+            Some(asked) => (asked.at + early(every)).beat_after(every),
         }
     }
 
@@ -317,4 +317,33 @@ fn shown(counts: Counts) -> engine::Counts {
 /// Times before 1970 are shown as 1970.
 fn ms(at: Timestamp) -> u64 {
     u64::try_from(at.ms()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn while_nothing_changes_policies_are_asked_on_the_beat() {
+        let (every, counts) = (Span::from_secs(10), Counts::default());
+        let at = |ms| Timestamp::from_ms(ms);
+        for (asked, next) in [
+            (30_000, 40_000),
+            (30_003, 40_000),
+            (38_999, 40_000),
+            // So soon before a beat that this was it.
+            (39_200, 50_000),
+        ] {
+            let mut judge = Judge::default();
+            judge.begin(counts, at(asked));
+            assert_eq!(judge.next_at(counts, every), at(next), "asked at {asked}");
+            assert!(
+                judge.is_due(counts, every, at(next - 1_000)),
+                "a step that is taken anyway"
+            );
+            assert!(!judge.is_due(counts, every, at(next - 1_001)));
+            let more = Counts { ready: 1, ..counts };
+            assert_eq!(judge.next_at(more, every), at(asked) + LEAST_GAP);
+        }
+    }
 }

@@ -78,7 +78,7 @@ impl Lease {
             self.try_at = now + part(self.length, 15);
             return Ok(Kept::Elsewhere);
         };
-        self.try_at = on_the_beat(now + early, part(self.length, 3));
+        self.try_at = (now + early).beat_after(part(self.length, 3));
         let kept = match &self.held {
             Some(held) if held.fence == fence => Kept::Held,
             Some(_) | None => Kept::Taken,
@@ -118,13 +118,6 @@ impl Lease {
     pub(super) fn take(&mut self) -> Option<Fence> {
         self.held.take().map(|held| held.fence)
     }
-}
-
-/// The next whole multiple of `every`, at most that much later: then many schedulers, and with them the grid of their
-/// windows, are due at the same time, and a process at rest wakes seldom for all of them.
-fn on_the_beat(now: Timestamp, every: Span) -> Timestamp {
-    let every = i64::try_from(every.ms().max(1)).unwrap_or(i64::MAX);
-    Timestamp::from_ms((now.ms().div_euclid(every) + 1).saturating_mul(every))
 }
 
 fn part(length: Span, of: u64) -> Span {

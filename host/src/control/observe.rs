@@ -35,7 +35,7 @@ pub(super) struct View {
     /// The registry's time before the last list was begun; `None` before the first since take-over or loss.
     pub(super) begun: Option<Timestamp>,
     every: Span,
-    /// What was known of nodes at the last list.
+    /// What is known of nodes.
     places: Places,
     nudged: bool,
     listed_at: Option<Timestamp>,
@@ -97,9 +97,12 @@ impl View {
         self.nudged = true;
     }
 
-    /// Asks for a list soon when nodes have changed since the last one.
+    /// Takes over what is known of nodes; asks for a list soon when that is news of one with rooms.
     pub(super) fn note_places(&mut self, places: &Places) {
-        self.nudged |= self.places != *places;
+        let news = places.news(&self.places);
+        let nodes = || self.objects.values().filter_map(|object| object.node.as_deref());
+        self.nudged |= !news.is_empty() && nodes().any(|node| news.contains(node));
+        self.places = places.clone();
     }
 
     /// Nodes that new rooms are to stay away from.
@@ -139,13 +142,13 @@ impl View {
         ports: (&dyn Registry, &dyn Cluster),
         fence: &Fence,
         mirror: &Mirror,
-        (places, now): (Places, Timestamp),
+        now: Timestamp,
     ) -> Result<Looked, Error> {
         let (registry, cluster) = ports;
         let begun = mirror.now;
         let objects = cluster.list(&fence.scheduler).await;
         let objects = objects.map_err(Error::cluster("list the rooms"))?;
-        let findings = compare(&fence.scheduler, &objects, mirror, (&places, begun));
+        let findings = compare(&fence.scheduler, &objects, mirror, (&self.places, begun));
         let objects: BTreeMap<_, _> = objects.into_iter().map(|o| (o.room.clone(), o)).collect();
         let looked = Looked {
             has_moved: objects != self.objects,
@@ -161,7 +164,6 @@ impl View {
                 .collect();
             self.objects = objects;
         }
-        self.places = places;
         self.begun = Some(begun);
         self.listed_at = Some(now);
         self.nudged = false;
@@ -222,6 +224,7 @@ fn compare(
                 object.node.as_deref(),
                 known.and_then(|room| room.leaving.as_deref()),
             ),
+            node_lost: places.is_lost(object.node.as_deref(), known.is_some_and(|room| room.node_lost)),
             addresses: object.addresses.clone(),
             ports: object.ports.clone(),
         };
@@ -237,6 +240,7 @@ fn compare(
             phase: Phase::Absent { at: begun },
             node: None,
             leaving: None,
+            node_lost: false,
             addresses: Vec::new(),
             ports: Vec::new(),
         };
@@ -258,6 +262,7 @@ fn is_news(room: &Room, seen: &Seen) -> bool {
     room.phase != seen.phase
         || room.node != seen.node
         || room.leaving != seen.leaving
+        || room.node_lost != seen.node_lost
         || room.addresses != seen.addresses
         || room.ports != seen.ports
 }

@@ -4,7 +4,7 @@
 //! (no node was listed yet, the store was not asked yet) changes nothing: a loop that takes over goes on with what the
 //! rooms' facts say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use maestro_core::time::Timestamp;
@@ -65,6 +65,28 @@ impl Places {
         why.map(str::to_owned)
     }
 
+    /// Whether the cluster no longer hears of a node, where `before` was known until now.
+    pub(super) fn is_lost(&self, node: Option<&str>, before: bool) -> bool {
+        node.is_some_and(|node| match self.nodes.contact(node) {
+            Some(_) => self.nodes.is_lost(node),
+            None => before,
+        })
+    }
+
+    /// Nodes of which `before` told something else.
+    pub(super) fn news<'p>(&'p self, before: &'p Self) -> BTreeSet<&'p str> {
+        let mut news = match Arc::ptr_eq(&self.nodes, &before.nodes) {
+            true => BTreeSet::new(),
+            false => self.nodes.news(&before.nodes),
+        };
+        let drained = |places: &'p Self| -> BTreeSet<&'p str> {
+            let nodes = places.drained.iter().flat_map(|drained| drained.keys());
+            nodes.map(String::as_str).collect()
+        };
+        news.extend(&drained(self) ^ &drained(before));
+        news
+    }
+
     /// Nodes that new rooms are to stay away from.
     pub(super) fn avoided(&self) -> Vec<String> {
         let is_drained = |node: &str| {
@@ -84,6 +106,7 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Contact;
 
     const CORDONED: &str = "is cordoned";
 
@@ -131,6 +154,38 @@ mod tests {
             );
         }
         assert_eq!(places(cordoned(), Some(true)).leaving(None, None), None);
+    }
+
+    #[test]
+    fn a_node_is_lost_when_the_cluster_says_so_and_until_it_says_otherwise() {
+        let contact = |contact| {
+            let others = ["a", "b"].map(|node| (node.to_owned(), Standing::Open, Contact::Heard));
+            let node = ("node-1".to_owned(), Standing::Open, contact);
+            Places {
+                nodes: Arc::new(others.into_iter().chain([node]).collect()),
+                drained: None,
+            }
+        };
+        let node = Some("node-1");
+        for before in [false, true] {
+            assert_eq!(Places::default().is_lost(node, before), before, "not known yet");
+            assert!(contact(Contact::Lost).is_lost(node, before));
+            assert!(!contact(Contact::Heard).is_lost(node, before));
+            assert!(!contact(Contact::Lost).is_lost(None, before));
+        }
+    }
+
+    #[test]
+    fn only_nodes_that_stand_otherwise_are_news() {
+        let open = places(Some(Standing::Open), Some(false));
+        let drained = places(Some(Standing::Open), Some(true));
+        assert_eq!(open.news(&open), BTreeSet::new());
+        let only = BTreeSet::from(["node-1"]);
+        assert_eq!(
+            (drained.news(&open), open.news(&drained)),
+            (only.clone(), only.clone())
+        );
+        assert_eq!(open.news(&Places::default()), only);
     }
 
     #[test]

@@ -221,8 +221,7 @@ impl Control {
             return Ok(());
         }
         let ports = (&*self.deps.registry, &*self.deps.cluster);
-        let with = (places, now);
-        match self.view.look(ports, fence, &self.mirror, with).await {
+        match self.view.look(ports, fence, &self.mirror, now).await {
             Ok(looked) => {
                 let holds = self.desired.scheduler.hold_creation_on_error;
                 let stuck = looked.stuck.into_iter().filter(|_| holds);

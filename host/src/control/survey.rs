@@ -103,6 +103,7 @@ pub(super) fn is_only_fresher(before: &Room, after: &Room, deadlines: &Deadlines
         && before.reports.last.is_some() == after.reports.last.is_some()
         && before.node == after.node
         && before.leaving == after.leaving
+        && before.node_lost == after.node_lost
         && before.addresses == after.addresses
         && before.ports == after.ports
 }

@@ -1,16 +1,19 @@
 //! What every registry promises, as checks that each adapter's tests run: in-process and Redis. A registry's time may
 //! stand still between two calls or go on; no check takes a stretch of it for exact.
 //!
-//! An adapter's test implements [`Harness`] and calls [`all`], inside a tokio runtime of several threads, or the
-//! checks one by one. A check that fails panics with what it saw; one that can't go on returns the registry's
-//! error. Each check has schedulers of its own; only those of [`recovery`] empty the whole registry.
+//! An adapter's test implements [`Harness`] and makes a test from each of [`registry_checks`], inside a tokio runtime of
+//! several threads, or calls [`all`]. A check that fails panics with what it saw; one that can't go on returns the
+//! registry's error. Each check has schedulers of its own, but some empty the whole registry, so that no two may be at one
+//! at the same time.
+//!
+//! [`registry_checks`]: crate::registry_checks
 
-pub mod reports;
-pub mod allocation;
-pub mod stream;
-pub mod leases;
-pub mod recovery;
-pub mod commons;
+mod reports;
+mod allocation;
+mod stream;
+mod leases;
+mod commons;
+mod recovery;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,15 +44,71 @@ pub trait Harness: Send + Sync {
     async fn is_woken(&self, nudges: &Notify) -> bool;
 }
 
-/// Runs all checks, one after the other.
-pub async fn all(harness: &dyn Harness) -> Outcome {
-    reports::all(harness).await?;
-    allocation::all(harness).await?;
-    stream::all(harness).await?;
-    leases::all(harness).await?;
-    commons::all(harness).await?;
-    recovery::all(harness).await
+/// Calls the macro `$callback` with the names of all checks, each with its module. What is not in this list is not part
+/// of the contract, and the compiler warns of it.
+#[macro_export]
+macro_rules! registry_checks {
+    ($callback:ident) => {
+        $callback! {
+            the_rooms_own_times_order_its_reports in reports;
+            a_report_is_taken_as_core_takes_it in reports;
+            a_clock_that_moves_leaves_the_order_of_arrival in reports;
+            a_malformed_call_is_a_sign_of_life in reports;
+            whoever_is_heard_of_is_not_ended_for_silence in reports;
+            a_repeated_ping_keeps_the_revision in reports;
+            a_drained_room_is_told_so in reports;
+            changes_at_once_are_made_one_after_the_other in reports;
+            unknown_rooms_are_unknown in reports;
+            only_heartbeats_make_witnessed_time in reports;
+            the_index_is_what_core_derives in allocation;
+            a_room_is_promised_once in allocation;
+            a_silent_room_is_not_promised in allocation;
+            a_room_on_a_node_that_is_left_is_not_promised in allocation;
+            a_room_that_was_silent_comes_back in allocation;
+            the_newest_version_goes_first_then_the_oldest_room in allocation;
+            a_promise_runs_out_and_leaves_the_use_unknown in allocation;
+            an_occupied_report_uses_the_promise_up in allocation;
+            only_what_is_new_is_told in stream;
+            whoever_missed_too_much_reads_everything in stream;
+            a_mirror_fed_by_changes_is_the_registry in stream;
+            a_mirror_misses_nothing_of_what_many_do_at_once in stream;
+            one_holder_at_a_time in leases;
+            a_lease_that_ran_out_comes_back_under_a_new_token in leases;
+            nothing_is_taken_under_an_old_token in leases;
+            a_token_never_comes_back in leases;
+            an_act_on_another_revision_is_refused in leases;
+            a_senseless_act_is_refused in leases;
+            what_exists_is_left_as_it_is in leases;
+            names_are_taken_up_to_the_bound in leases;
+            the_state_comes_back_whole in leases;
+            nudges_are_few_and_say_what_others_did in leases;
+            whoever_says_nothing_is_no_longer_there in commons;
+            workers_hear_how_each_of_them_reaches_the_store in commons;
+            the_newest_copy_is_kept in commons;
+            a_loss_shows in recovery;
+            a_valid_token_registers_a_room_anew in recovery;
+            no_act_on_an_earlier_record_fits_a_later_one in recovery;
+            adopted_rooms_are_not_promised_while_recovering in recovery;
+            provisional_reports_wait_for_their_room in recovery;
+            provisional_reports_are_bounded in recovery;
+            nothing_is_left_of_a_removed_scheduler in recovery;
+        }
+    };
 }
+
+macro_rules! contract {
+    ($($check:ident in $part:ident;)*) => {
+        $(pub use $part::$check;)*
+
+        /// Runs all checks on one registry, one after the other.
+        pub async fn all(harness: &dyn Harness) -> Outcome {
+            $($check(harness).await?;)*
+            Ok(())
+        }
+    };
+}
+
+registry_checks!(contract);
 
 /// Longer than any check takes by the registry's clock.
 const LEASE: Span = Span::from_secs(100_000);
@@ -164,6 +223,15 @@ impl<'a> Case<'a> {
         self.act(id, revision, act).await
     }
 
+    /// Makes a room be gone from the cluster, and forgets it.
+    async fn gone(&self, id: &RoomId) -> Result<(), Error> {
+        self.harness.pass(Span::from_ms(2));
+        let at = self.now().await?;
+        let absent = seen(Phase::Absent { at }, false);
+        self.registry().observe(&self.fence, id, absent).await?;
+        self.act_now(id, Act::Forget).await.map(|_| ())
+    }
+
     async fn allocate(&self) -> Result<Option<Room>, Error> {
         self.registry().allocate(&self.scheduler, TERMS).await
     }
@@ -217,6 +285,7 @@ fn seen(phase: Phase, is_reachable: bool) -> Seen {
         phase,
         node: Some("node-1".to_owned()),
         leaving: None,
+        node_lost: false,
         addresses: is_reachable.then_some(address).into_iter().collect(),
         ports: is_reachable.then_some(port).into_iter().collect(),
     }

@@ -8,12 +8,13 @@ mod ledger;
 mod log;
 mod provisional;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use maestro_core::deadlines::Witness;
 use maestro_core::names::{RoomId, SchedulerName, Version};
+use maestro_core::placement::Reach;
 use maestro_core::room::{Revision, Room};
 use maestro_core::time::{Span, Timestamp};
 use tokio::sync::Notify;
@@ -29,10 +30,16 @@ pub struct Memory {
     clock: Clock,
     schedulers: RwLock<Schedulers>,
     witness: Mutex<Witness>,
-    /// Workers, and until when each is there.
-    members: Mutex<BTreeMap<String, Timestamp>>,
+    members: Mutex<BTreeMap<String, Member>>,
     copies: Mutex<BTreeMap<SchedulerName, Vec<u8>>>,
     most_rooms: usize,
+}
+
+/// A worker.
+struct Member {
+    /// Until when it is there.
+    until: Timestamp,
+    reach: Reach,
 }
 
 #[derive(Default)]
@@ -229,15 +236,17 @@ impl Registry for Memory {
         Ok(())
     }
 
-    async fn join(&self, member: &str, ttl: Span) -> Result<BTreeSet<String>, Error> {
+    async fn join(&self, member: &str, reach: Reach, ttl: Span) -> Result<BTreeMap<String, Reach>, Error> {
         let now = (self.clock)();
         let mut members = lock(&self.members);
-        members.retain(|_, until| *until > now);
+        members.retain(|_, member| member.until > now);
         if members.len() >= MEMBERS_MAX && !members.contains_key(member) {
             return Err(Error::Full { what: "workers" });
         }
-        members.insert(member.to_owned(), now + ttl);
-        Ok(members.keys().cloned().collect())
+        let until = now + ttl;
+        members.insert(member.to_owned(), Member { until, reach });
+        let words = members.iter().map(|(name, member)| (name.clone(), member.reach));
+        Ok(words.collect())
     }
 
     async fn leave(&self, member: &str) -> Result<(), Error> {

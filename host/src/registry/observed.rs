@@ -1,10 +1,11 @@
 //! A registry whose calls are counted, timed, and part of the trace of whoever makes them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use maestro_core::names::{RoomId, SchedulerName, Version};
+use maestro_core::placement::Reach;
 use maestro_core::room::{Revision, Room};
 use maestro_core::time::{Span, Timestamp};
 use tokio::sync::Notify;
@@ -136,8 +137,8 @@ impl Registry for Observed {
         self.count("remove", self.inner.remove(fence)).await
     }
 
-    async fn join(&self, member: &str, ttl: Span) -> Result<BTreeSet<String>, Error> {
-        self.count("join", self.inner.join(member, ttl)).await
+    async fn join(&self, member: &str, reach: Reach, ttl: Span) -> Result<BTreeMap<String, Reach>, Error> {
+        self.count("join", self.inner.join(member, reach, ttl)).await
     }
 
     async fn leave(&self, member: &str) -> Result<(), Error> {

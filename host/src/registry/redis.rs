@@ -34,12 +34,13 @@ mod holder;
 mod commons;
 mod config;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use maestro_core::names::{RoomId, SchedulerName, Version};
+use maestro_core::placement::Reach;
 use maestro_core::room::{Revision, Room};
 use maestro_core::time::{Span, Timestamp};
 use maestro_wire::record;
@@ -309,8 +310,8 @@ impl Registry for Redis {
         self.fenced(fence, Script::Remove, &[]).await
     }
 
-    async fn join(&self, member: &str, ttl: Span) -> Result<BTreeSet<String>, Error> {
-        self.say_there(member, Some(ttl)).await
+    async fn join(&self, member: &str, reach: Reach, ttl: Span) -> Result<BTreeMap<String, Reach>, Error> {
+        self.say_there(member, Some((reach, ttl))).await
     }
 
     async fn leave(&self, member: &str) -> Result<(), Error> {

@@ -53,6 +53,7 @@ pub(super) async fn open(settings: &Settings, needs: Needs, metrics: Arc<Metrics
     };
     let config = kubernetes::Config {
         access: needs.access.clone(),
+        installation: settings.installation.clone(),
         api_url: needs.rooms_url.clone(),
         timeout: ACT,
         calls_per_second: settings.kube_calls,

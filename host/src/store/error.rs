@@ -114,14 +114,11 @@ pub enum Error {
 }
 
 impl Error {
-    /// A call that was given up, because the database did not answer and did not say why.
-    pub fn late(what: &'static str) -> Self {
-        Self::Statement {
-            what,
-            cause: DbErr::Conn(RuntimeErr::SqlxError(std::sync::Arc::new(
-                SqlxError::PoolTimedOut,
-            ))),
-        }
+    /// What a call ends with that was given up.
+    #[cfg(test)]
+    pub(crate) fn late(what: &'static str) -> Self {
+        let cause = super::connections::late(super::postgres::LIMIT);
+        Self::Statement { what, cause }
     }
 
     /// Whether the same call may succeed later.

@@ -6,13 +6,16 @@
 
 use maestro_migrations::{Migrator, MigratorTrait};
 use sea_orm::sea_query::{Alias, Query};
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use sea_orm_migration::SchemaManager;
 
 use super::{Error, Store, failed, postgres};
 
 /// The table in which sea-orm writes down what was applied.
 const APPLIED: &str = "seaql_migrations";
+
+/// What looking into it is called.
+const WHAT: &str = "read which migrations were applied";
 
 /// How the tables of a database stand to what this release needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,13 +29,15 @@ pub struct Standing {
 impl Store {
     /// How the tables stand to what this release needs. Changes nothing, and needs no right to.
     pub async fn standing(&self) -> Result<Standing, Error> {
-        standing(&self.reader).await
+        let standing = self.reader.in_time(standing(self.reader.unlimited())).await;
+        standing.map_err(failed(WHAT))
     }
 
-    /// Applies what is pending, and says what that was. On a server it waits for whoever does so already.
+    /// Applies what is pending, and says what that was. On a server it waits for whoever does so already. It takes as long as
+    /// the migrations take: they have connections of their own, without the limit that other calls have (`postgres::alone`).
     pub async fn migrate(&self) -> Result<Vec<String>, Error> {
         match &self.server {
-            None => up(&self.writer).await,
+            None => up(self.writer.unlimited()).await,
             Some(config) => {
                 let alone = postgres::alone(config).await?;
                 let applied = up(alone.connection()).await;
@@ -45,21 +50,19 @@ impl Store {
     }
 }
 
-async fn standing(database: &DatabaseConnection) -> Result<Standing, Error> {
-    const WHAT: &str = "read which migrations were applied";
+async fn standing(database: &DatabaseConnection) -> Result<Standing, DbErr> {
     let ours: Vec<String> = Migrator::migrations()
         .iter()
         .map(|migration| migration.name().to_owned())
         .collect();
-    let has_any = SchemaManager::new(database).has_table(APPLIED).await;
     let mut applied: Vec<String> = Vec::new();
-    if has_any.map_err(failed(WHAT))? {
+    if SchemaManager::new(database).has_table(APPLIED).await? {
         let query = Query::select()
             .column(Alias::new("version"))
             .from(Alias::new(APPLIED))
             .to_owned();
-        for row in database.query_all(&query).await.map_err(failed(WHAT))? {
-            applied.push(row.try_get("", "version").map_err(failed(WHAT))?);
+        for row in database.query_all(&query).await? {
+            applied.push(row.try_get("", "version")?);
         }
     }
     applied.sort();
@@ -71,7 +74,7 @@ async fn standing(database: &DatabaseConnection) -> Result<Standing, Error> {
 }
 
 async fn up(database: &DatabaseConnection) -> Result<Vec<String>, Error> {
-    let Standing { pending, newer } = standing(database).await?;
+    let Standing { pending, newer } = standing(database).await.map_err(failed(WHAT))?;
     // Tables of a later release serve this one too; sea-orm would refuse what it does not know.
     if pending.is_empty() {
         return Ok(pending);

@@ -2,7 +2,8 @@
 //!
 //! What SQLite's single writer gives for nothing is asked for here: a transaction takes its subject's advisory lock
 //! before it reads. Each statement has a time limit on the server, so that a query that hangs gives its connection
-//! back. A change of definitions is told to whoever listens, as a hint: looking every few seconds is the truth.
+//! back; each call has one of ours, for a server that hangs itself. A change of definitions is told to whoever listens, as a
+//! hint: looking every few seconds is the truth.
 
 mod alone;
 mod hints;
@@ -11,12 +12,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, Executor, PgConnection, Row};
 use tokio::time::timeout;
 
-use super::{Error, PATIENCE, Store, Subject};
+use super::{Connections, Error, PATIENCE, Store, Subject};
 
 pub(super) use alone::alone;
 
@@ -28,6 +29,10 @@ const CHANNEL: &str = "maestro_definitions";
 
 /// The longest that one statement may take on the server.
 const STATEMENT: Duration = Duration::from_secs(10);
+
+/// The longest that a call may take, in a transaction all its statements together. More than it takes to wait for a connection
+/// and then for one statement at its own limit, so that a server that lives says itself what was wrong.
+pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// The longest that a transaction may stay open without a statement: its owner hangs or is gone.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(30);
@@ -44,6 +49,7 @@ pub struct Config {
     options: PgConnectOptions,
     shown: String,
     connections: u32,
+    limit: Duration,
 }
 
 impl Config {
@@ -71,7 +77,13 @@ impl Config {
             shown,
             connections,
             options: options.application_name("maestro"),
+            limit: LIMIT,
         })
+    }
+
+    /// The same, where a call is given up after this time.
+    pub fn with_limit(self, limit: Duration) -> Self {
+        Self { limit, ..self }
     }
 
     /// The options of a connection whose statements may take so long; zero is for ever.
@@ -88,6 +100,7 @@ impl Config {
             .max_connections(self.connections)
             .acquire_timeout(PATIENCE)
             .max_lifetime(LIFETIME)
+            .after_release(|connection, _| Box::pin(async move { Ok(is_at_rest(connection).await) }))
     }
 
     fn failed(&self, cause: sqlx::Error) -> Error {
@@ -110,9 +123,9 @@ pub(super) fn open(config: Config) -> Result<Store, Error> {
     // Whoever waits for a lock holds a connection meanwhile: readers have their own, and events no more than a few.
     let readers = config.connections.div_ceil(2);
     let writers = config.connections.saturating_sub(readers + EVENTS).max(1);
-    let pool = |connections| -> DatabaseConnection {
+    let pool = |connections| {
         let pool = config.pool().max_connections(connections);
-        pool.connect_lazy_with(options.clone()).into()
+        Connections::to_server(pool.connect_lazy_with(options.clone()).into(), config.limit)
     };
     Ok(Store {
         reader: pool(readers),
@@ -123,17 +136,44 @@ pub(super) fn open(config: Config) -> Result<Store, Error> {
     })
 }
 
+/// Whether a connection that comes back to its pool may be used again; otherwise it is closed.
+///
+/// A call that is given up (at its limit, or with the request that made it) leaves its connection in the middle of an answer.
+/// sqlx reads the rest of that before it pools the connection, so that nobody gets another's answer. But it would read for as
+/// long as the server is silent, and count the connection as one of the pool's meanwhile; here that ends in time. And sqlx does
+/// not know of a transaction whose `BEGIN` was given up: a server that goes on begins it all the same, and what the next caller
+/// writes over that connection would be part of a transaction that nobody commits.
+///
+/// What remains is a server that freezes between this answer and that to sqlx's own test after it: such a connection counts
+/// until the server goes on, or its machine is found to be gone.
+async fn is_at_rest(connection: &mut PgConnection) -> bool {
+    // Both are the time at which this statement came, unless a transaction was begun before it. Sent as plain text, so that it
+    // is one message: parsed, bound and executed it would be three, each of which has a time of its own.
+    const ASK: &str = "SELECT transaction_timestamp() = statement_timestamp()";
+    match timeout(PATIENCE, connection.fetch_one(ASK)).await {
+        Ok(Ok(row)) => row.try_get(0).unwrap_or(false),
+        Ok(Err(_)) | Err(_) => false,
+    }
+}
+
 /// A connection outside the pool, soon or not at all.
 async fn connect(config: &Config, options: &PgConnectOptions) -> Result<PgConnection, Error> {
-    let connecting = timeout(PATIENCE, PgConnection::connect_with(options)).await;
-    let connection = connecting.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+    let connection = soon(PgConnection::connect_with(options)).await;
     connection.map_err(|cause| config.failed(cause))
+}
+
+/// What is answered within moments, or not at all.
+async fn soon<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let answer = timeout(PATIENCE, answer).await;
+    answer.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 /// Connects once, outside the pool; an error says why that can't be.
 pub(super) async fn reach(config: &Config) -> Result<(), Error> {
     let connection = connect(config, &config.limited(STATEMENT)).await?;
-    connection.close().await.map_err(|cause| config.failed(cause))
+    soon(connection.close())
+        .await
+        .map_err(|cause| config.failed(cause))
 }
 
 /// Waits until nobody else writes this subject, for as long as the transaction lasts. SQLite's transactions are alone

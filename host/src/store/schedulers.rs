@@ -11,7 +11,8 @@ use maestro_core::names::{Digest, SchedulerName, Version};
 use maestro_core::scheduler::Scheduler;
 use maestro_core::time::Timestamp;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, IntoActiveModel, QueryOrder,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel,
+    QueryFilter, QueryOrder,
 };
 use serde_json::json;
 
@@ -226,19 +227,23 @@ impl Store {
         transaction.commit().await.map_err(failed(WHAT))
     }
 
-    /// Forgets a scheduler whose last room is gone. Its journal stays until it is too old.
-    pub async fn remove_scheduler(&self, name: &SchedulerName, now: Timestamp) -> Result<(), Error> {
+    /// Forgets a scheduler that is being deleted, once its last room is gone, and answers whether it did. One that shall be stays,
+    /// as one does that somebody made anew under the name of one that is gone. Its journal stays until it is too old.
+    pub async fn remove_scheduler(&self, name: &SchedulerName, now: Timestamp) -> Result<bool, Error> {
         const WHAT: &str = "remove a scheduler";
         let transaction = self.begin(Subject::Definitions, WHAT).await?;
         let removed = scheduler::Entity::delete_by_id(name.to_string())
+            .filter(scheduler::Column::State.is_in([DELETING, FORCED]))
             .exec(&transaction)
             .await
             .map_err(failed(WHAT))?;
-        operations::close_all(&transaction, name, now).await?;
-        if removed.rows_affected > 0 {
-            events::tell(&transaction, name, ("schedulerRemoved", json!({})), now).await?;
+        if removed.rows_affected == 0 {
+            return Ok(false);
         }
-        transaction.commit().await.map_err(failed(WHAT))
+        operations::close_all(&transaction, name, now).await?;
+        events::tell(&transaction, name, ("schedulerRemoved", json!({})), now).await?;
+        transaction.commit().await.map_err(failed(WHAT))?;
+        Ok(true)
     }
 
     /// One scheduler.

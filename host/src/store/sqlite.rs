@@ -11,7 +11,7 @@ use std::time::Duration;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 
-use super::{Error, PATIENCE, Store};
+use super::{Connections, Error, PATIENCE, Store};
 
 /// Readers that may work beside each other; queries are short, so that few serve many requests.
 const READERS: u32 = 4;
@@ -21,7 +21,7 @@ pub(super) async fn open(path: &Path) -> Result<Store, Error> {
         place: path.display().to_string(),
         cause,
     };
-    let writer = connect(path, 1).await.map_err(opened)?;
+    let writer = Connections::to_file(connect(path, 1).await.map_err(opened)?);
     let store = Store {
         reader: writer.clone(),
         events: writer.clone(),
@@ -30,7 +30,7 @@ pub(super) async fn open(path: &Path) -> Result<Store, Error> {
         told: Arc::default(),
     };
     store.migrate().await?;
-    let reader = connect(path, READERS).await.map_err(opened)?;
+    let reader = Connections::to_file(connect(path, READERS).await.map_err(opened)?);
     Ok(Store { reader, ..store })
 }
 
@@ -48,6 +48,7 @@ pub(super) async fn open_as_it_is(path: &Path) -> Result<Store, Error> {
         place: path.display().to_string(),
         cause,
     })?;
+    let database = Connections::to_file(database);
     Ok(Store {
         reader: database.clone(),
         events: database.clone(),
@@ -67,6 +68,7 @@ pub(super) async fn in_memory() -> Result<Store, Error> {
         place: ":memory:".to_owned(),
         cause,
     })?;
+    let writer = Connections::to_file(writer);
     let store = Store {
         reader: writer.clone(),
         events: writer.clone(),

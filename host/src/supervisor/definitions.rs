@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use maestro_core::names::SchedulerName;
 use tokio::sync::Notify;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{POLL, chain};
@@ -16,9 +16,6 @@ use crate::known::{Known, Unreadable};
 use crate::registry::Registry;
 use crate::store::schedulers::Stored;
 use crate::store::{self, Store, copy};
-
-/// The longest that the store is waited for.
-const LONGEST: Duration = Duration::from_secs(20);
 
 /// Copies are written anew after this time: the registry may have lost them.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -47,9 +44,7 @@ impl Definitions {
     /// copies are taken. Schedulers that can't be read are left out and come back.
     pub async fn read(&mut self) -> Result<Vec<Unreadable>, store::Error> {
         self.known.begin_list();
-        // A server that froze says nothing, for as long as its machine is there.
-        let read = timeout(LONGEST, self.store.schedulers()).await;
-        let read = read.unwrap_or_else(|_| Err(store::Error::late("list the schedulers")));
+        let read = self.store.schedulers().await;
         self.known
             .note_store(read.as_ref().is_err_and(store::Error::is_outage));
         match read {

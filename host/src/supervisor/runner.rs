@@ -61,9 +61,7 @@ impl Runner {
             }
             self.tell(report, &mut complaints).instrument(span).await;
             if is_removed {
-                self.store.remove_scheduler(&self.name, (self.wall)()).await?;
-                self.sweep().await;
-                tracing::info!(scheduler.name = %self.name, "{}: deleted", self.name);
+                self.remove().await?;
                 break;
             }
             let wait = Duration::from_millis(next_at.since((self.deps.clock)()).ms()).max(BREATH);
@@ -88,6 +86,24 @@ impl Runner {
         Ok(())
     }
 
+    /// Takes the scheduler out of the store, and what is left of it out of everything else. Where the store has none that is being
+    /// deleted, somebody was here before, and there may be another of its name: then nothing is left that is ours to remove.
+    async fn remove(&mut self) -> Result<(), store::Error> {
+        match self.store.remove_scheduler(&self.name, (self.wall)()).await? {
+            true => {
+                self.sweep().await;
+                tracing::info!(scheduler.name = %self.name, "{}: deleted", self.name);
+            }
+            false => {
+                tracing::info!(scheduler.name = %self.name, "{}: it is not being deleted any more", self.name);
+            }
+        }
+        // From here on this is no loop any more: one of the same name may begin.
+        self.commands.close();
+        self.changed.notify_one();
+        Ok(())
+    }
+
     /// Leaves nothing of a removed scheduler. A room's call that came after the registry removed it may have begun it
     /// there anew, as after a loss; once it is no longer known, no further one does.
     async fn sweep(&mut self) {
@@ -109,9 +125,6 @@ impl Runner {
         if let Err(error) = removed {
             tracing::warn!(scheduler.name = %self.name, "{}: {}", self.name, chain(&error));
         }
-        // From here on this is no loop any more: one of the same name may begin.
-        self.commands.close();
-        self.changed.notify_one();
     }
 
     async fn tell(&mut self, report: StepReport, complaints: &mut Complaints) {

@@ -63,8 +63,10 @@ async fn what_is_done_to_a_scheduler_is_an_event() {
         host.send(request("DELETE /scheduler/pong")).await.ok();
     }
     let now = Timestamp::from_ms(START);
-    host.api.store.remove_scheduler(&pong(), now).await.unwrap();
-    host.api.store.remove_scheduler(&pong(), now).await.unwrap();
+    for is_there in [true, false] {
+        let removed = host.api.store.remove_scheduler(&pong(), now).await.unwrap();
+        assert_eq!(removed, is_there);
+    }
     let list = host.get("/scheduler/pong/events").await;
     let list = list["events"].as_array().unwrap();
     let told: Vec<(&Value, &Value)> = list
@@ -142,7 +144,8 @@ async fn events_of_all_schedulers_are_one_list_that_outlives_them() {
     let now = Timestamp::from_ms(START);
     let arena = SchedulerName::parse("arena").unwrap();
     host.send(request("DELETE /scheduler/arena")).await.ok();
-    host.api.store.remove_scheduler(&arena, now).await.unwrap();
+    let removed = host.api.store.remove_scheduler(&arena, now).await.unwrap();
+    assert!(removed);
     let list = host.get("/events").await;
     let told: Vec<(&str, &str)> = list["events"]
         .as_array()

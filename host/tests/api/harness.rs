@@ -165,6 +165,7 @@ impl Host {
             },
             node: Some("local".to_owned()),
             leaving: None,
+            node_lost: false,
             addresses: vec![Address {
                 kind: "InternalIP".to_owned(),
                 family: "IPv4".to_owned(),

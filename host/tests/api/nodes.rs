@@ -15,6 +15,7 @@ async fn place(host: &Host, room: &RoomId, node: &str, leaving: Option<&str>) {
         phase: known.phase,
         node: Some(node.to_owned()),
         leaving: leaving.map(str::to_owned),
+        node_lost: false,
         addresses: known.addresses,
         ports: known.ports,
     };

@@ -243,7 +243,8 @@ async fn a_room_of_a_removed_scheduler_begins_nothing_by_calling_late() {
     let remove = async {
         host.registry.remove(&host.lease().await).await.unwrap();
         let now = Timestamp::from_ms(START);
-        host.api.store.remove_scheduler(&pong(), now).await.unwrap();
+        let removed = host.api.store.remove_scheduler(&pong(), now).await.unwrap();
+        assert!(removed);
         host.api.known.forget(&pong());
     };
     let answers = [

@@ -88,6 +88,7 @@ async fn a_room_that_is_gone_is_shown_as_it_ended_and_only_where_one_room_is_ask
         },
         node: Some("local".to_owned()),
         leaving: None,
+        node_lost: false,
         addresses: Vec::new(),
         ports: Vec::new(),
     };

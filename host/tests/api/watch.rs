@@ -83,7 +83,8 @@ async fn a_stream_ends_with_its_scheduler_and_with_the_api() {
     let mut watch_pong = watch(&host).await;
     host.send(request("DELETE /scheduler/pong")).await.ok();
     let now = Timestamp::from_ms(START);
-    host.api.store.remove_scheduler(&pong(), now).await.unwrap();
+    let removed = host.api.store.remove_scheduler(&pong(), now).await.unwrap();
+    assert!(removed);
     host.api.known.forget(&pong());
     assert_eq!(watch_pong.event().await, None);
 

@@ -10,6 +10,7 @@
 mod policies;
 mod steps;
 mod ends;
+mod deletion;
 mod nodes;
 mod world;
 mod yard;

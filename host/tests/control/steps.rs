@@ -11,7 +11,7 @@ use maestro_core::scheduler::{Direction, Mode, PolicyRef, Trigger};
 use maestro_core::time::Span;
 use maestro_core::votes::Outcome as Vote;
 
-use maestro::control::{Command, Deleting, Desired, Error, Outcome, Scale, Scaled};
+use maestro::control::{Command, Desired, Error, Outcome, Scale, Scaled};
 use maestro::registry::Registry;
 
 use crate::world::{World, desired, is_ready, name, run, standing};
@@ -292,44 +292,6 @@ fn rooms_found_after_a_loss_are_adopted_protected_and_counted() {
     world.live(12);
     assert_eq!(world.count(is_ready), 3);
     assert!(!world.records.last().unwrap().decision.recovering);
-}
-
-#[test]
-fn a_deleted_scheduler_keeps_its_matches_to_the_end_and_then_leaves_nothing() {
-    let mut world = World::new(desired(3, 10));
-    world.live(5);
-    let busy = world.yard.rooms().remove(0);
-    world.report(&busy, Reported::Occupied);
-    let since = world.now();
-    world.set(|desired| desired.deleting = Some(Deleting { force: false, since }));
-    world.live(30);
-    assert_eq!(world.yard.rooms(), std::slice::from_ref(&busy));
-    world.report(&busy, Reported::Ready);
-    world.live(1);
-    let mut removed = false;
-    for _ in 0..40 {
-        removed |= world.step().removed;
-        world.pass(Span::from_ms(500));
-        if removed {
-            break;
-        }
-    }
-    assert!(removed);
-    assert_eq!(world.yard.rooms(), []);
-    assert_eq!(world.yard.calls()["remove"], 1);
-    assert_eq!(world.rooms(), []);
-}
-
-#[test]
-fn deletion_by_force_ends_matches_too() {
-    let mut world = World::new(desired(2, 10));
-    world.live(5);
-    let busy = world.yard.rooms().remove(0);
-    world.report(&busy, Reported::Occupied);
-    let since = world.now();
-    world.set(|desired| desired.deleting = Some(Deleting { force: true, since }));
-    world.step();
-    assert_eq!(world.yard.rooms(), []);
 }
 
 #[test]

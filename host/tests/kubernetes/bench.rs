@@ -45,6 +45,7 @@ pub(crate) fn config() -> Config {
             file: maestro_kubeconfig().into(),
             context: None,
         },
+        installation: "maestro".parse().unwrap(),
         api_url: "http://127.0.0.1:9".to_owned(),
         timeout: Duration::from_secs(20),
         calls_per_second: 200,

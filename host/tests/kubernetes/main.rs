@@ -11,6 +11,7 @@
 
 mod bench;
 mod confined;
+mod installations;
 mod kept;
 mod nodes;
 mod reached;

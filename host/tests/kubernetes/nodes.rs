@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
-use maestro::cluster::{Cluster, Standing};
+use maestro::cluster::{Cluster, Contact, Standing};
 use maestro::control::{Control, Deps, Desired, Drained, DrainedNodes, Settings};
 use maestro::registry::{Call, Memory, Registry, clock};
 use maestro_core::names::Version;
 use maestro_core::report::{Report, Reported};
 use maestro_core::room::{Phase, Room, Stage, Use};
 use maestro_core::scheduler::Scheduler;
+use maestro_core::time::Span;
 use maestro_engine::Evaluator;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::bench::{Bench, eventually};
 
@@ -66,6 +69,130 @@ async fn the_watch_shows_whether_nodes_stay() {
         .await
         .unwrap();
     shown(&bench, &name, Some("is gone")).await;
+}
+
+/// No kubelet ever tells of it, so that the server's own controller comes to say that it does not know how it is.
+#[tokio::test]
+async fn a_node_that_is_not_heard_of_is_lost_and_so_is_one_that_is_removed() {
+    let bench = Bench::new("nodes").await;
+    let name = format!("t{:06x}-mute", rand::random::<u32>() >> 8);
+    let ready = json!([{"type": "Ready", "status": "True"}]);
+    let node = json!({"metadata": {"name": name}, "status": {"conditions": ready}});
+    let node: Node = serde_json::from_value(node).unwrap();
+    nodes(&bench).create(&PostParams::default(), &node).await.unwrap();
+    let is_lost = |nodes: &maestro::cluster::Nodes| nodes.is_lost(&name).then(|| nodes.contact(&name));
+    eventually("the node is heard of", async || {
+        let contact = bench.kubernetes.nodes().contact(&name)?;
+        (contact == Contact::Heard).then_some(())
+    })
+    .await;
+    let lost = eventually("the node is lost", async || is_lost(&bench.kubernetes.nodes())).await;
+    assert_eq!(lost, Some(Contact::Lost));
+    nodes(&bench)
+        .delete(&name, &DeleteParams::default())
+        .await
+        .unwrap();
+    shown(&bench, &name, Some("is gone")).await;
+    assert_eq!(is_lost(&bench.kubernetes.nodes()), Some(Some(Contact::Gone)));
+}
+
+/// Makes a simulated node that takes no rooms but those that [`on`] makes for it.
+async fn own_node(bench: &Bench) -> String {
+    let name = format!("t{:06x}-own", rand::random::<u32>() >> 8);
+    let capacity = json!({"cpu": "8", "memory": "16Gi", "pods": "110"});
+    let node = json!({
+        "metadata": {
+            "name": name,
+            "labels": {"kubernetes.io/hostname": name, "maestro-test": name, "type": "kwok"},
+            "annotations": {"kwok.x-k8s.io/node": "fake"},
+        },
+        "spec": {"taints": [{"key": "maestro-test", "effect": "NoSchedule"}]},
+        "status": {"allocatable": capacity, "capacity": capacity},
+    });
+    let node: Node = serde_json::from_value(node).unwrap();
+    nodes(bench).create(&PostParams::default(), &node).await.unwrap();
+    name
+}
+
+/// A scheduler whose rooms come to this node and to no other.
+fn on(bench: &Bench, name: &str, node: &str) -> Scheduler {
+    let document = format!(
+        "
+name: any
+game: any
+image: any/room:1
+autoscaling: {{min: 1}}
+podTemplate:
+  spec:
+    nodeSelector: {{maestro-test: {node}}}
+    tolerations: [{{key: maestro-test, operator: Exists}}]
+"
+    );
+    bench.with_document(name, &document)
+}
+
+/// Ends a scheduler's rooms, and leaves its namespace.
+async fn empty(bench: &Bench, scheduler: &Scheduler) {
+    let name = &scheduler.name;
+    eventually("the last room is gone", async || {
+        let objects = bench.kubernetes.list(name).await.unwrap();
+        for object in &objects {
+            let deleted = bench
+                .kubernetes
+                .delete(name, &object.room, &object.uid, Span::ZERO);
+            deleted.await.unwrap();
+        }
+        objects.is_empty().then_some(())
+    })
+    .await;
+}
+
+/// Waits until nobody was woken for two seconds.
+async fn quiet(waits: &[Arc<Notify>]) {
+    let mut calm = 0;
+    eventually("nobody is woken any more", async || {
+        let woken = waits
+            .iter()
+            .filter(|wait| wait.notified().now_or_never().is_some());
+        calm = match woken.count() {
+            0 => calm + 1,
+            _ => 0,
+        };
+        (calm >= 20).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn news_of_a_node_wake_those_who_have_rooms_there_and_nobody_else() {
+    let bench = Bench::new("news").await;
+    let node = own_node(&bench).await;
+    // By their names, the one that is not to be woken would be woken first.
+    let (apart, there) = (on(&bench, "apart", &node), on(&bench, "there", &node));
+    let waits = [&apart, &there].map(|scheduler| bench.kubernetes.nudges(&scheduler.name));
+    for scheduler in [&apart, &there] {
+        let room = bench.create(scheduler, 1).await.unwrap();
+        let is_there = |object: &maestro::cluster::Object| {
+            matches!(object.phase, Phase::Running { .. }) && object.node.as_ref() == Some(&node)
+        };
+        bench.once(scheduler, &room, is_there).await;
+    }
+    empty(&bench, &apart).await;
+    quiet(&waits).await;
+    cordon(&bench, &node, true).await;
+    shown(&bench, &node, Some("is cordoned")).await;
+    let [not_woken, woken] = &waits;
+    woken.notified().await;
+    assert!(
+        not_woken.notified().now_or_never().is_none(),
+        "its last list showed no room there"
+    );
+    bench.end(&there).await;
+    bench.end(&apart).await;
+    nodes(&bench)
+        .delete(&node, &DeleteParams::default())
+        .await
+        .unwrap();
 }
 
 /// A loop over rooms that say they are ready as soon as they run.

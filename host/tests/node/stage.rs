@@ -154,13 +154,16 @@ impl Stage {
         status["wanted"].as_u64().unwrap_or_default()
     }
 
-    /// Where players reach the room by this protocol.
+    /// Where players reach the room by this protocol, once its node is known: a room can be ready before the watch tells.
     pub(crate) fn address(&self, room: &str, protocol: &str) -> SocketAddr {
-        let address = self.get(&format!("/scheduler/{}/rooms/{room}/address", scheduler_of(room)));
-        let ports = address["ports"].as_array().unwrap();
-        let port = ports.iter().find(|port| port["protocol"] == protocol).unwrap();
-        let host = address["host"].as_str().unwrap();
-        format!("{host}:{}", port["port"]).parse().unwrap()
+        let path = format!("/scheduler/{}/rooms/{room}/address", scheduler_of(room));
+        eventually("the room has an address", PATIENCE, || {
+            let address = self.get(&path);
+            let ports = address["ports"].as_array().unwrap();
+            let port = ports.iter().find(|port| port["protocol"] == protocol)?;
+            let host = address["host"].as_str()?;
+            Some(format!("{host}:{}", port["port"]).parse().unwrap())
+        })
     }
 
     /// What the testbed's room answers, once its node lets players through.

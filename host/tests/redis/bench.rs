@@ -212,6 +212,7 @@ pub(crate) fn running() -> Seen {
         },
         node: None,
         leaving: None,
+        node_lost: false,
         addresses: vec![Address {
             kind: "InternalIP".to_owned(),
             family: "IPv4".to_owned(),

@@ -7,6 +7,7 @@ use futures::future::join_all;
 use maestro::registry::contract::Harness;
 use maestro::registry::{Act, Call, Cursor, Fence, Registry, Seen, Taken, Terms};
 use maestro_core::names::{RoomId, SchedulerName};
+use maestro_core::placement::{self, Reach};
 use maestro_core::report::Reported;
 use maestro_core::room::{Intent, Phase, Use};
 use maestro_core::time::{Span, Timestamp};
@@ -192,6 +193,40 @@ async fn what_rooms_alone_began_expires() {
     );
     let known = bench.redis.room(&scheduler, &room).await.unwrap().unwrap();
     assert_eq!((known.usage(), known.intent), (Use::Occupied, Intent::Keep));
+}
+
+/// Earlier releases say nothing of the store, and must find their own format in the server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_of_an_earlier_release_are_there_and_keep_their_share() {
+    let bench = Bench::single().await;
+    let mut node = plain(&bench.config.urls[0]).await;
+    let key = format!("{}:members", bench.config.prefix);
+    let () = redis::cmd("ZADD")
+        .arg(&key)
+        .arg(9_000_000_000_000_i64)
+        .arg("earlier")
+        .query_async(&mut node)
+        .await
+        .unwrap();
+    let ttl = Span::from_secs(1_000);
+    bench.redis.join("lost", Reach::Lost, ttl).await.unwrap();
+    let all = bench.redis.join("steady", Reach::Steady, ttl).await.unwrap();
+    assert_eq!(all.get("earlier"), Some(&Reach::Unsure));
+    let keepers: Vec<&str> = placement::keepers(&all).collect();
+    assert_eq!(keepers, ["earlier", "steady"]);
+    let mut members: Vec<String> = redis::cmd("ZRANGE")
+        .arg(&key)
+        .arg(0)
+        .arg(-1)
+        .query_async(&mut node)
+        .await
+        .unwrap();
+    members.sort_unstable();
+    assert_eq!(
+        members,
+        ["earlier", "lost", "steady"],
+        "by name, whatever they said"
+    );
 }
 
 /// One whose copy of the witness clock is of before a loss harms nobody.

@@ -34,6 +34,9 @@ impl World {
             world.note(|| "nothing goes wrong any more, and nobody comes to play".to_owned());
             // Where no node takes a room, nothing settles.
             world.open(NODES - 1);
+            for node in std::mem::take(&mut world.ground.lost) {
+                world.open(node);
+            }
             world.end_strangers();
         });
     }

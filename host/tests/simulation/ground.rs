@@ -31,6 +31,8 @@ pub(crate) struct Ground {
     pub late_creates: u32,
     /// Nodes on which nothing new is placed, as the cluster knows it, and which the watch has shown.
     pub cordoned: BTreeSet<u32>,
+    /// Nodes of which nobody hears.
+    pub lost: BTreeSet<u32>,
     pub nodes: Arc<Nodes>,
     /// Nodes that somebody drains, as the store has it.
     pub drained: DrainedNodes,
@@ -219,13 +221,13 @@ impl World {
 
     /// Places a room that waits for it, and starts it, if any node takes it.
     pub(crate) fn place(&mut self, id: &RoomId) {
-        let cordoned = self.ground.cordoned.clone();
+        let closed = &self.ground.cordoned | &self.ground.lost;
         let made = self.ground.made;
         let body = self.ground.bodies.get_mut(id);
         let Some(body) = body.filter(|body| body.node.is_none()) else {
             return;
         };
-        let takes = |node: &u32| !cordoned.contains(node) && !body.avoid.contains(&node_name(*node));
+        let takes = |node: &u32| !closed.contains(node) && !body.avoid.contains(&node_name(*node));
         let Some(node) = (0..NODES).map(|n| (made + n) % NODES).find(takes) else {
             return;
         };

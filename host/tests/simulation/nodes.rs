@@ -1,8 +1,8 @@
-//! Nodes that are cordoned, drained or taken away, and come back.
+//! Nodes that are cordoned, drained, taken away or not heard of, and come back.
 
 use std::sync::Arc;
 
-use maestro::cluster::Standing;
+use maestro::cluster::{Contact, Standing};
 use maestro_core::decision::Decision;
 use maestro_core::rollout::Share;
 use maestro_core::room::Room;
@@ -21,6 +21,8 @@ pub(crate) enum Fate {
     Replaced,
     /// Somebody drains it for a while.
     Drained,
+    /// Neither the cluster nor the API hears of it for a while; its rooms go on.
+    Lost,
 }
 
 pub(crate) fn node_name(number: u32) -> String {
@@ -45,14 +47,17 @@ impl World {
                 self.ground.drained.insert(node_name(node), now);
                 self.nudge(false);
             }
+            Fate::Lost => {
+                self.ground.lost.insert(node);
+                self.show_node(node);
+            }
         }
         self.after(ms, move |world| match fate {
-            Fate::Cordoned => world.open(node),
+            Fate::Cordoned | Fate::Drained | Fate::Lost => world.open(node),
             Fate::Replaced => {
                 world.take_away(node);
                 world.open(node);
             }
-            Fate::Drained => world.open(node),
         });
     }
 
@@ -61,6 +66,7 @@ impl World {
         self.note(|| format!("{} is open", node_name(node)));
         self.ground.cordoned.remove(&node);
         self.ground.drained.remove(&node_name(node));
+        self.ground.lost.remove(&node);
         self.show_node(node);
         self.nudge(false);
         let waiting = self.ground.bodies.values().filter(|body| body.node.is_none());
@@ -92,7 +98,13 @@ impl World {
                 },
                 false => Standing::Open,
             };
-            if Arc::make_mut(&mut world.ground.nodes).set(&node_name(node), standing) {
+            let contact = match world.ground.lost.contains(&node) {
+                true => Contact::Lost,
+                false => Contact::Heard,
+            };
+            let (name, nodes) = (node_name(node), Arc::make_mut(&mut world.ground.nodes));
+            let stands_otherwise = nodes.set(&name, standing);
+            if nodes.set_contact(&name, contact) || stands_otherwise {
                 world.nudge(true);
             }
         });
@@ -122,7 +134,12 @@ impl World {
         }
         let counts = decision.counts;
         let share = Share::of(decision.version, decision.wanted);
-        let has_old = self.all_known().iter().any(|room| !share.keeps(room.version));
+        // The registry may have lost them since it was decided.
+        let known = self.all_known();
+        let mut versions = known.iter().map(|room| room.version);
+        let mut bodies = self.ground.bodies.values().map(|body| body.version);
+        let has_old =
+            versions.any(|version| !share.keeps(version)) || bodies.any(|version| !share.keeps(version));
         let step = if has_old { share.surge } else { 1 };
         let cap = u32::try_from(self.plan.cap).unwrap_or(u32::MAX);
         let has_place = cap >= counts.silent + counts.draining + decision.wanted + step;

@@ -296,8 +296,11 @@ impl World {
         decided_on.witnessed - heard
     }
 
-    /// Whether this room fell silent together with at least two others that make over a fifth of all.
+    /// Whether this room fell silent together with at least two others that make over a fifth of all, and nothing says why.
     fn is_one_of_many(&self, decided_on: Read, room: &Room) -> bool {
+        if room.node_lost {
+            return false;
+        }
         let ping = self.desired.scheduler.deadlines.ping;
         let rooms = self.all_known();
         let speaking = |room: &&Room| {
@@ -308,7 +311,7 @@ impl World {
         let mut lives: Vec<Span> = rooms
             .iter()
             .filter(speaking)
-            .filter(|room| decided_on.witnessed - room.reports.life_witnessed > ping)
+            .filter(|room| decided_on.witnessed - room.reports.life_witnessed > ping && !room.node_lost)
             .map(|room| room.reports.life_witnessed)
             .collect();
         lives.sort_unstable();

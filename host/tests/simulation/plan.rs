@@ -292,11 +292,11 @@ impl Dice {
         });
         let is_restless = self.is(400);
         let per_mille = if is_restless { 700 } else { 0 };
-        let fates = [Fate::Cordoned, Fate::Replaced, Fate::Drained];
+        let fates = [Fate::Cordoned, Fate::Replaced, Fate::Drained, Fate::Lost];
         while self.is(per_mille) {
             let trouble = Trouble::Node {
                 node: self.to(u64::from(NODES) - 1) as u32,
-                fate: fates[self.to(2) as usize],
+                fate: fates[self.to(3) as usize],
                 // Some of them beyond the end of all troubles.
                 ms: self.between(5_000, 150_000),
             };

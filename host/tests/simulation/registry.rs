@@ -1,13 +1,14 @@
 //! The registry as one loop sees it: the in-process one, with faults in between, watched by the oracle; and, where
 //! a seed asks for it, broken in one of the ways that the promises would not survive.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use maestro::registry::{Act, Call, Changes, Cursor, Error, Fence, Receipt, Registry, Seen, State, Terms};
 use maestro_core::names::{RoomId, SchedulerName, Version};
+use maestro_core::placement::Reach;
 use maestro_core::report::Reported;
 use maestro_core::room::{Intent, Origin, Revision, Room};
 use maestro_core::time::{Span, Timestamp};
@@ -398,8 +399,8 @@ impl Registry for Line {
 
     // What a loop never asks for.
 
-    async fn join(&self, member: &str, _: Span) -> Answer<BTreeSet<String>> {
-        Ok(BTreeSet::from([member.to_owned()]))
+    async fn join(&self, member: &str, reach: Reach, _: Span) -> Answer<BTreeMap<String, Reach>> {
+        Ok(BTreeMap::from([(member.to_owned(), reach)]))
     }
 
     async fn leave(&self, _: &str) -> Answer<()> {

@@ -189,7 +189,9 @@ impl World {
         };
         let is_in_order = mind.manners.has_loose_clock;
         let odds = self.plan.pings;
-        let is_lost = sent < self.cut_until
+        let is_cut = body.node.is_some_and(|node| self.ground.lost.contains(&node));
+        let is_lost = is_cut
+            || sent < self.cut_until
             || self.is_faulty
                 && (self.chance(odds.lost)
                     || (status == Reported::Occupied && self.chance(odds.occupied_lost)));

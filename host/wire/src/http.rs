@@ -143,6 +143,9 @@ pub struct RoomBody {
     /// Why its node is being left, as in "is cordoned": it gets no match and goes. Absent while the node stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_leaving: Option<String>,
+    /// Whether the cluster no longer hears of its node. Absent while it does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub node_lost: bool,
     /// Where it can be reached; empty until known.
     #[serde(default)]
     pub host: String,
@@ -155,7 +158,7 @@ pub struct RoomBody {
     /// Matches it can hold.
     #[serde(default)]
     pub capacity: u32,
-    /// Counts changes of its use, stage or intent.
+    /// Grows with each change of its use, stage or intent.
     #[serde(default)]
     pub revision: u64,
 }

@@ -106,12 +106,16 @@ fn room() -> impl Strategy<Value = Room> {
         option::of(time()),
         any::<String>(),
     );
-    let place = (option::of(any::<String>()), option::of(any::<String>()));
+    let place = (
+        option::of(any::<String>()),
+        option::of(any::<String>()),
+        any::<bool>(),
+    );
     let shows = (phase(), place, addresses(), ports());
     (made, says, shows, intent(), any::<(u32, u32)>()).prop_map(|(made, says, shows, intent, matches)| {
         let (id, (cluster, major, minor), reserved_at, origin, creation) = made;
         let (reports, revision, allocation_expired, occupied_since, metadata) = says;
-        let (phase, (node, leaving), addresses, ports) = shows;
+        let (phase, (node, leaving, node_lost), addresses, ports) = shows;
         Room {
             id,
             cluster,
@@ -127,6 +131,7 @@ fn room() -> impl Strategy<Value = Room> {
             occupied_since,
             node,
             leaving,
+            node_lost,
             addresses,
             ports,
             capacity: matches.0,
@@ -179,7 +184,7 @@ proptest! {
         let bytes = record::encode_room(&room, quiet);
         let number = |at: usize| i64::from_be_bytes(bytes[at..at + 8].try_into().unwrap());
         prop_assert!(bytes.len() > ROOM_HEAD);
-        prop_assert_eq!(&bytes[..10], &[0x32, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        prop_assert_eq!(&bytes[..10], &[0x33, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         prop_assert_eq!(number(10), room.reports.life_at.map_or(i64::MIN, Timestamp::ms));
         prop_assert_eq!(number(18) as u64, room.reports.life_witnessed.ms());
         prop_assert_eq!(number(26), room.reports.last.map_or(i64::MIN, |last| last.sent_at.ms()));
@@ -258,17 +263,29 @@ fn other_formats_are_named() {
     assert_eq!(record::decode_standing(&[]), Err(RecordError::Truncated));
 }
 
-/// The bytes of the first format of a room, as a registry may still hold them when a newer Maestro comes.
+/// The bytes of the formats of a room before this one, as a registry may still hold them when a newer Maestro comes.
 const FIRST: &str = "\
     31000000000000000000000001a0c4506c000000000000001770000001a0c450\
     6c00000001a0c4506c00000001a0c4506c009cdc00799b490e051c6da5afd8c0\
     0f3d0000000000000001008000000000000000000d706f6e672d303030303030\
     3037056c6f63616c010080b083c5986800000280b083c59868010180b083c598\
     680000000180b083c5986800000001010b7b226d6170223a2261227d";
+const SECOND: &str = "\
+    32000000000000000000000001a0c4506c000000000000001770000001a0c450\
+    6c00000001a0c4506c00000001a0c4506c009cdc00799b490e051c6da5afd8c0\
+    0f3d0000000000000001008000000000000000000d706f6e672d303030303030\
+    3037056c6f63616c010080b083c5986800000280b083c59868010180b083c598\
+    680000000180b083c5986801066e6f64652d33000001010b7b226d6170223a22\
+    61227d010b697320636f72646f6e6564";
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let byte = |at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
+    (0..hex.len() / 2).map(byte).collect()
+}
 
 /// This format's bytes too must be read by those that come after it.
 #[test]
-fn the_first_format_of_a_room_is_still_read() {
+fn each_format_of_a_room_is_still_read() {
     let scheduler = SchedulerName::parse("pong").unwrap();
     let now = Timestamp::from_ms(1_790_000_000_000);
     let mut room = Room::reserved(
@@ -287,16 +304,17 @@ fn the_first_format_of_a_room_is_still_read() {
         capacity: None,
     };
     room.receive(&report, now, Span::from_secs(6));
+    room.revision = Revision(1);
     let quiet = Quiet {
         signature: record::signature(&report),
         until: now,
     };
-    let first: Vec<u8> = (0..FIRST.len() / 2)
-        .map(|at| u8::from_str_radix(&FIRST[2 * at..2 * at + 2], 16).unwrap())
-        .collect();
-    let kept = record::decode_room(&first).unwrap();
+    let kept = record::decode_room(&bytes(FIRST)).unwrap();
     assert_eq!((kept.room, kept.quiet), (room.clone(), Some(quiet)));
     (room.node, room.leaving) = (Some("node-3".to_owned()), Some("is cordoned".to_owned()));
+    let kept = record::decode_room(&bytes(SECOND)).unwrap();
+    assert_eq!((kept.room, kept.quiet), (room.clone(), Some(quiet)));
+    room.node_lost = true;
     let bytes = record::encode_room(&room, Some(quiet));
     let hex: Vec<String> = bytes
         .chunks(32)

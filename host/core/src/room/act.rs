@@ -162,6 +162,7 @@ impl Room {
             if !matches!(seen.phase, Phase::Absent { .. }) {
                 room.node.clone_from(&seen.node);
                 room.leaving.clone_from(&seen.leaving);
+                room.node_lost = seen.node_lost;
                 room.addresses.clone_from(&seen.addresses);
                 room.ports.clone_from(&seen.ports);
                 room.confirm_create(now);
@@ -206,6 +207,7 @@ impl Room {
         self.phase == seen.phase
             && self.node == seen.node
             && self.leaving == seen.leaving
+            && self.node_lost == seen.node_lost
             && self.addresses == seen.addresses
             && self.ports == seen.ports
     }

@@ -17,6 +17,7 @@ fn room() -> Room {
         phase: Phase::Running { since: NOW },
         node: None,
         leaving: None,
+        node_lost: false,
         addresses: vec![Address {
             kind: "InternalIP".to_owned(),
             family: "IPv4".to_owned(),

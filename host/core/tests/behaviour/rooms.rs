@@ -25,6 +25,7 @@ fn seen(phase: Phase) -> Seen {
         phase,
         node: None,
         leaving: None,
+        node_lost: false,
         addresses: vec![Address {
             kind: "InternalIP".to_owned(),
             family: "IPv4".to_owned(),

@@ -200,6 +200,42 @@ fn in_mass_silence_a_room_whose_process_does_not_run_is_replaced() {
     );
 }
 
+/// A machine is dead, and Kubernetes says so: its rooms are replaced, however many they are, and those in a match are
+/// kept until they are lost.
+#[test]
+fn rooms_of_a_lost_node_are_no_mass() {
+    let mut world = world(10);
+    world.report(1, Reported::Occupied);
+    let there: Vec<u32> = (1..=6).collect();
+    for number in &there {
+        world.room(*number).node = Some("node-b".to_owned());
+    }
+    mute(&mut world, there);
+    world.lose_node("node-b");
+    world.wait(Span::from_secs(100));
+    assert!(!world.watch().mass_silence());
+    let ping = Some(Overdue::Ping(world.deadlines.ping));
+    assert_eq!((overdue(&world, 1), overdue(&world, 2)), (None, ping));
+    assert_eq!(
+        (place(&world, 1), place(&world, 2)),
+        (Place::Silent, Place::Silent)
+    );
+    world.wait(world.deadlines.lost);
+    assert_eq!(overdue(&world, 1), Some(Overdue::Lost(world.deadlines.lost)));
+}
+
+/// It pings still: what the cluster says of its machine changes nothing.
+#[test]
+fn a_room_that_is_heard_of_is_well_on_a_lost_node() {
+    let mut world = world(10);
+    mute(&mut world, 2..=5);
+    world.room(1).node = Some("node-b".to_owned());
+    world.lose_node("node-b");
+    world.wait(Span::from_secs(100));
+    assert_eq!(place(&world, 1), Place::Ready);
+    assert_eq!(world.watch().mass_silent(), 4);
+}
+
 #[test]
 fn draining_room_that_is_silent_is_ended_at_its_deadline_only() {
     let mut world = world(2);
@@ -232,6 +268,14 @@ fn room_that_says_it_ends_has_its_shutdown_time_even_while_it_pings() {
 }
 
 proptest! {
+    #[test]
+    fn a_beat_is_a_whole_multiple_that_lies_ahead(ms in -100_000_i64..100_000, every in 0_u64..20_000) {
+        let (now, every) = (Timestamp::from_ms(ms), Span::from_ms(every));
+        let beat = now.beat_after(every);
+        prop_assert!(beat > now && beat <= now + every.max(Span::from_ms(1)));
+        prop_assert_eq!(beat.ms() % i64::try_from(every.ms().max(1)).unwrap(), 0);
+    }
+
     #[test]
     fn witnessed_time_never_runs_ahead_of_the_clock(gaps in proptest::collection::vec(0..10_000_u64, 1..50)) {
         let mut witness = Witness::default();

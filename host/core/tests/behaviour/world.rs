@@ -52,6 +52,8 @@ pub(crate) struct World {
     /// Nodes, the one that is filled first before the others, and those that are being left, with why.
     pub(crate) nodes: Vec<String>,
     pub(crate) leaving: BTreeMap<String, String>,
+    /// Nodes that the cluster no longer hears of.
+    pub(crate) lost: BTreeSet<String>,
     made: u32,
 }
 
@@ -82,6 +84,7 @@ impl World {
             now: BEGINNING,
             nodes: vec!["node-a".to_owned(), "node-b".to_owned()],
             leaving: BTreeMap::new(),
+            lost: BTreeSet::new(),
             made: 0,
         }
     }
@@ -287,6 +290,7 @@ impl World {
         let now = self.now;
         let node = self.place(id);
         let leaving = node.as_ref().and_then(|node| self.leaving.get(node).cloned());
+        let node_lost = node.as_ref().is_some_and(|node| self.lost.contains(node));
         let Some(room) = self.rooms.get_mut(id) else {
             return;
         };
@@ -294,6 +298,7 @@ impl World {
             phase,
             node,
             leaving,
+            node_lost,
             addresses: vec![Address {
                 kind: "InternalIP".to_owned(),
                 family: "IPv4".to_owned(),
@@ -321,6 +326,17 @@ impl World {
             Some(why) => _ = self.leaving.insert(node.to_owned(), why.to_owned()),
             None => _ = self.leaving.remove(node),
         }
+        self.list();
+    }
+
+    /// The cluster no longer hears of a node; the next list shows it.
+    pub(crate) fn lose_node(&mut self, node: &str) {
+        self.lost.insert(node.to_owned());
+        self.list();
+    }
+
+    /// Shows every room again, where it is.
+    fn list(&mut self) {
         for (id, phase) in self
             .rooms
             .iter()

@@ -76,6 +76,7 @@ impl Look<'_> {
             },
             node: room.node.clone(),
             node_leaving: room.leaving.clone(),
+            node_lost: room.node_lost,
             host: host(room),
             ports: ports(room),
             running_matches: room.running_matches,

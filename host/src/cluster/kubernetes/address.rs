@@ -10,7 +10,8 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
 use maestro_core::room::Address;
 
-use super::call::{Caller, Failure};
+use super::call::Caller;
+use super::failure::Failure;
 
 /// Kinds of addresses, the one to be preferred first. `Hostname` is left out: nobody outside can resolve it.
 const KINDS: [&str; 4] = ["ExternalDNS", "ExternalIP", "InternalDNS", "InternalIP"];

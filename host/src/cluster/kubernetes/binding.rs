@@ -4,8 +4,10 @@
 //! itself in a namespace that it made or was lent, before it does anything there. Who it is, the API server says; somebody
 //! who is no service account (a person's kubeconfig, a test's administrator) has rights already and gets none.
 
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::time::Duration;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
@@ -13,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use maestro_core::names::{RoomId, SchedulerName};
 
-use super::call::Failure;
+use super::failure::Failure;
 use super::namespace::{self, Standing};
 use super::{Kubernetes, done_or_gone, label, later};
 use crate::cluster::Error;
@@ -23,6 +25,10 @@ const ROLE: &str = "maestro-rooms";
 
 /// Pauses until a binding is known to the server that is asked: each follows the bindings by a watch of its own.
 const PAUSES_MS: [u64; 6] = [20, 50, 100, 200, 400, 800];
+
+/// How long a namespace counts as ours to look into. Labels of namespaces hardly ever change, and asking each minute would
+/// make a list half as dear again.
+const ENTERED: Duration = Duration::from_secs(300);
 
 /// A service account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,9 +95,26 @@ impl Kubernetes {
         }
     }
 
-    /// What a call says that looks into a scheduler's namespace; nothing where there is none. Without a namespace there is
-    /// no binding either, so that the server refuses to tell whether there is anything in it.
+    /// What a call says that looks for what there is in a scheduler's namespace; nothing where there is none. Another
+    /// installation's rooms are never looked at, even with the rights to: they would pass for ours, and for too many.
     pub(super) async fn look<T, Call>(
+        &self,
+        scheduler: &SchedulerName,
+        call: impl Fn() -> Call + Sync,
+    ) -> Result<T, Error>
+    where
+        T: Default,
+        Call: Future<Output = Result<T, Failure>> + Send,
+    {
+        match self.may_enter(scheduler).await? {
+            true => self.within(scheduler, call).await,
+            false => Ok(T::default()),
+        }
+    }
+
+    /// What a call says within a scheduler's namespace, which was looked into before; nothing where there is none. Without a
+    /// namespace there is no binding either, so that the server refuses to tell whether there is anything in it.
+    pub(super) async fn within<T, Call>(
         &self,
         scheduler: &SchedulerName,
         call: impl Fn() -> Call + Sync,
@@ -112,18 +135,51 @@ impl Kubernetes {
         }
     }
 
+    /// Whether there is a namespace to look into; an error where that is another installation's.
+    async fn may_enter(&self, scheduler: &SchedulerName) -> Result<bool, Error> {
+        let since = self.entered().get(scheduler).copied();
+        if since.is_some_and(|since| since.elapsed() < ENTERED) {
+            return Ok(true);
+        }
+        let namespaces = self.caller.namespaces();
+        let found = match self.caller.call(namespaces.get_opt(scheduler.as_str())).await {
+            // Who may not ask for namespaces goes by what he is refused in them.
+            Err(failure) if failure.is_forbidden() => return Ok(true),
+            found => found?,
+        };
+        let Some(found) = found else {
+            return Ok(false);
+        };
+        match namespace::standing(&found, &self.installation) {
+            Standing::Ours | Standing::Lent => {
+                self.entered().insert(scheduler.clone(), Instant::now());
+                Ok(true)
+            }
+            // Rooms that are in it are known by labels of their own.
+            Standing::Ending | Standing::Foreign => Ok(true),
+            Standing::Taken => Err(later(&namespace::taken(&found, &self.installation))),
+        }
+    }
+
+    pub(super) fn entered(&self) -> MutexGuard<'_, BTreeMap<SchedulerName, Instant>> {
+        self.entered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Binds our rights where somebody took them away, or lent us the namespace just now; `false` if there is none.
     async fn enter(&self, scheduler: &SchedulerName) -> Result<bool, Error> {
         let namespaces = self.caller.namespaces();
         let found = self.caller.call(namespaces.get_opt(scheduler.as_str())).await?;
-        match found.as_ref().map(namespace::standing) {
-            None => Ok(false),
-            Some(Standing::Ours | Standing::Lent) => {
+        let Some(found) = found else {
+            return Ok(false);
+        };
+        match namespace::standing(&found, &self.installation) {
+            Standing::Ours | Standing::Lent => {
                 self.bound(scheduler).await?;
                 Ok(true)
             }
-            Some(Standing::Ending) => Err(later("the namespace is still being removed")),
-            Some(Standing::Foreign) => Err(later(&namespace::foreign(scheduler))),
+            Standing::Ending => Err(later("the namespace is still being removed")),
+            Standing::Foreign => Err(later(&namespace::foreign(scheduler))),
+            Standing::Taken => Err(later(&namespace::taken(&found, &self.installation))),
         }
     }
 

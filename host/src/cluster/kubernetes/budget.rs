@@ -3,7 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::call::Failure;
+use super::act;
+use super::failure::Failure;
 
 /// So many calls a second, and some at once; for all schedulers together, because the server is one.
 pub(super) struct Budget {
@@ -48,11 +49,11 @@ impl Budget {
 
     /// Returns when the next call may be made. Fails at once when that would be later than `patience` allows, so that
     /// a crowd that gives up does not stand in the way of who comes after it.
-    pub(super) async fn turn(&self, lane: Lane, patience: Duration) -> Result<(), Failure> {
-        let at = self.take(lane, Instant::now(), patience).ok_or_else(|| {
-            Failure::Silence("more is asked of Kubernetes than its budget of calls allows".into())
-        })?;
-        tokio::time::sleep_until(at.into()).await;
+    pub(super) async fn turn(&self, lane: Lane, now: Instant, patience: Duration) -> Result<(), Failure> {
+        let at = self.take(lane, now, patience);
+        // Who gets no turn gives up all the time that was left.
+        act::note_wait(now, at.unwrap_or(now + patience));
+        tokio::time::sleep_until(at.ok_or(Failure::Crowded)?.into()).await;
         Ok(())
     }
 

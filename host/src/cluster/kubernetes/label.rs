@@ -10,6 +10,9 @@ use maestro_core::names::{RoomId, SchedulerName, Version};
 /// Marks a namespace that Maestro may use.
 pub(super) const MANAGED: &str = "maestro.dev/managed";
 
+/// The installation that a namespace belongs to; any may use one without this.
+pub(super) const INSTALLATION: &str = "maestro.dev/installation";
+
 /// Annotation of a namespace that Maestro made, and therefore may delete.
 pub(super) const CREATED: &str = "maestro.dev/created";
 

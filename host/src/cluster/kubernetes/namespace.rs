@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use maestro_core::names::SchedulerName;
 use maestro_core::scheduler::{Network, RoomTemplate, Security};
 
+use super::installation::Installation;
 use super::label;
 
 /// The name of the disruption budget in each scheduler's namespace.
@@ -67,14 +68,18 @@ pub(super) enum Standing {
     Lent,
     /// It is on its way out.
     Ending,
+    /// Another installation's. One that names none is ours: earlier releases made such ones, and who lends one need not say
+    /// to which of several.
+    Taken,
     /// Nobody said that we may use it.
     Foreign,
 }
 
 /// The namespace of a scheduler.
-pub(super) fn namespace(scheduler: &SchedulerName, level: Level) -> Namespace {
+pub(super) fn namespace(scheduler: &SchedulerName, level: Level, installation: &Installation) -> Namespace {
     let mut labels = label::of_scheduler(scheduler);
     labels.insert(label::MANAGED.to_owned(), "true".to_owned());
+    labels.insert(label::INSTALLATION.to_owned(), installation.to_string());
     labels.insert(ENFORCE.to_owned(), level.word().to_owned());
     labels.extend(TOLD.map(|key| (key.to_owned(), Level::Restricted.word().to_owned())));
     Namespace {
@@ -88,13 +93,15 @@ pub(super) fn namespace(scheduler: &SchedulerName, level: Level) -> Namespace {
     }
 }
 
-/// What this namespace is to us.
-pub(super) fn standing(namespace: &Namespace) -> Standing {
+/// What this namespace is to us, who are this installation.
+pub(super) fn standing(namespace: &Namespace, installation: &Installation) -> Standing {
     let metadata = &namespace.metadata;
+    let named = label::get(metadata, label::INSTALLATION);
     if label::get(metadata, label::MANAGED).is_none() {
         return Standing::Foreign;
     }
     match metadata.deletion_timestamp {
+        _ if named.is_some_and(|named| named != installation.as_str()) => Standing::Taken,
         Some(_) => Standing::Ending,
         None if label::annotation(metadata, label::CREATED).is_some() => Standing::Ours,
         None => Standing::Lent,
@@ -106,6 +113,17 @@ pub(super) fn foreign(scheduler: &SchedulerName) -> String {
     let managed = label::MANAGED;
     format!(
         "the namespace {scheduler} is not Maestro's; label it with {managed}=true, or give the scheduler another name"
+    )
+}
+
+/// Why this installation has no rooms in a namespace that is another one's.
+pub(super) fn taken(namespace: &Namespace, installation: &Installation) -> String {
+    let (metadata, key) = (&namespace.metadata, label::INSTALLATION);
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let other = label::get(metadata, key).unwrap_or_default();
+    format!(
+        "the namespace {name} belongs to the installation {other}, and this one is {installation}; give the scheduler another \
+         name, or correct the label {key} of the namespace, or the setting --installation"
     )
 }
 

@@ -1,22 +1,22 @@
-//! One watch of all nodes: which of them stay, and which are going away.
+//! One watch of all nodes: which of them stay, which are going away, and which Kubernetes itself no longer hears of.
 //!
-//! A node that is merely not ready is not going away: whether its rooms still live is for their pings to say. What is
-//! kept is a word per node. A hint goes to whoever waits for any scheduler when one of those words changes, and the list
-//! that follows writes it into the rooms' facts. Run by [`super::Watches`].
+//! A node that is merely not ready is not going away, nor is it lost: whether its rooms still live is for their pings to
+//! say. What is kept is two words per node. When one of them changes, a hint goes to whoever waits for a scheduler with rooms
+//! on that node, and the list that follows writes it into the rooms' facts. Run by [`super::Watches`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
-use k8s_openapi::api::core::v1::{
-    Affinity, Node, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod,
-};
+use k8s_openapi::api::core::v1::Node;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 
-use super::call::{Caller, Failure};
+use super::call::Caller;
+use super::failure::Failure;
 use super::watch::{Hints, PAUSES, SESSION, SILENCE};
-use crate::cluster::{Nodes, Standing};
+use crate::cluster::{Contact, Nodes, Standing};
 
 /// Nodes of one page of a list: each may have fifty images, so that this is some 5 MB.
 const PAGE: u32 = 250;
@@ -24,6 +24,14 @@ const PAGE: u32 = 250;
 /// Nodes that are gone and remembered as such, so that no room that is still listed there looks well. The names of
 /// machines that come and go are new each time; these are the last ones.
 const REMEMBERED: usize = 500;
+
+/// After this much silence a node counts as lost. Kubelets renew their leases each ten seconds and the server's controller
+/// looks at them each five, so that nodes that were cut off at once are found silent one by one over that time; the first
+/// of them must not be given up before it is known how many they are.
+const SETTLED: Duration = Duration::from_secs(15);
+
+/// Time between two looks for nodes that have been silent for so long.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What says of a node that it will end soon, or was found to have: of Kubernetes itself and of those who take nodes
 /// away. Matched against the keys of its taints; one that ends with `/` is a prefix.
@@ -50,6 +58,15 @@ struct Seen {
     nodes: Arc<Nodes>,
     /// Nodes that are gone, the longest first.
     gone: VecDeque<String>,
+    /// Nodes that are not heard of, since when.
+    missed: BTreeMap<String, Instant>,
+}
+
+/// A node as its object shows it.
+struct Shown {
+    name: String,
+    standing: Standing,
+    contact: Contact,
 }
 
 impl Watched {
@@ -60,6 +77,14 @@ impl Watched {
 
     /// Watches for as long as it is polled.
     pub(super) async fn follow(&self, caller: &Caller, hints: &Hints) -> Infallible {
+        tokio::select! {
+            biased;
+            never = self.watch(caller, hints) => never,
+            never = self.settle(hints) => never,
+        }
+    }
+
+    async fn watch(&self, caller: &Caller, hints: &Hints) -> Infallible {
         let mut place = None;
         let mut pause = PAUSES.0;
         loop {
@@ -74,6 +99,14 @@ impl Watched {
                     pause = (pause * 2).min(PAUSES.1);
                 }
             }
+        }
+    }
+
+    /// Gives up nodes that have been silent for long enough.
+    async fn settle(&self, hints: &Hints) -> Infallible {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            self.take(hints, |seen| seen.settle(Instant::now()));
         }
     }
 
@@ -98,13 +131,13 @@ impl Watched {
             let version = match event.map_err(|_| Failure::late(SILENCE))?? {
                 None => return Ok(()),
                 Some(WatchEvent::Added(node) | WatchEvent::Modified(node)) => {
-                    self.take(hints, |seen| seen.note(&node));
+                    self.take(hints, |seen| seen.note(&node, Instant::now()));
                     node.metadata.resource_version
                 }
                 Some(WatchEvent::Deleted(node)) => {
-                    self.take(hints, |seen| {
-                        node.metadata.name.as_deref().is_some_and(|name| seen.lose(name))
-                    });
+                    if let Some(name) = &node.metadata.name {
+                        self.take(hints, |seen| seen.lose(name));
+                    }
                     node.metadata.resource_version
                 }
                 Some(WatchEvent::Bookmark(bookmark)) => Some(bookmark.metadata.resource_version),
@@ -122,22 +155,27 @@ impl Watched {
         let mut nodes = Vec::new();
         loop {
             let page = caller.call(caller.nodes().list(&params)).await?;
-            nodes.extend(page.items.iter().filter_map(named));
+            nodes.extend(page.items.iter().filter_map(Shown::of));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params = params.continue_token(&token),
                 None => {
-                    self.take(hints, |seen| seen.replace(nodes.into_iter().collect()));
+                    self.take(hints, |seen| seen.replace(nodes, Instant::now()));
                     return Ok(page.metadata.resource_version.unwrap_or_default());
                 }
             }
         }
     }
 
-    /// Takes over what was seen; whoever waits is woken when it is news.
-    fn take(&self, hints: &Hints, change: impl FnOnce(&mut Seen) -> bool) {
-        let is_news = change(&mut self.seen());
-        if is_news {
-            hints.wake_all();
+    /// Takes over what was seen; whoever has rooms on a node of which it is news is woken.
+    fn take(&self, hints: &Hints, change: impl FnOnce(&mut Seen)) {
+        let (before, after) = {
+            let mut seen = self.seen();
+            let before = Arc::clone(&seen.nodes);
+            change(&mut seen);
+            (before, Arc::clone(&seen.nodes))
+        };
+        if !Arc::ptr_eq(&before, &after) {
+            hints.wake_on(&after.news(&before));
         }
     }
 
@@ -147,20 +185,30 @@ impl Watched {
 }
 
 impl Seen {
-    fn note(&mut self, node: &Node) -> bool {
-        let Some((name, standing)) = named(node) else {
-            return false;
+    fn note(&mut self, node: &Node, now: Instant) {
+        let Some(shown) = Shown::of(node) else {
+            return;
         };
+        let Shown {
+            name,
+            standing,
+            contact,
+        } = shown;
+        let contact = self.contact(&name, contact, now);
         self.gone.retain(|gone| *gone != name);
         // Nodes tell of themselves every few seconds; that copies nothing.
-        if self.nodes.standing(&name) == Some(&standing) {
-            return false;
+        let is_known =
+            self.nodes.standing(&name) == Some(&standing) && self.nodes.contact(&name) == Some(contact);
+        if !is_known {
+            let nodes = Arc::make_mut(&mut self.nodes);
+            nodes.set(&name, standing);
+            nodes.set_contact(&name, contact);
         }
-        Arc::make_mut(&mut self.nodes).set(&name, standing)
     }
 
     /// A node is gone: its rooms are too, or will be found to be.
-    fn lose(&mut self, name: &str) -> bool {
+    fn lose(&mut self, name: &str) {
+        self.missed.remove(name);
         let nodes = Arc::make_mut(&mut self.nodes);
         if !self.gone.iter().any(|gone| gone == name) {
             self.gone.push_back(name.to_owned());
@@ -170,33 +218,70 @@ impl Seen {
         {
             nodes.remove(&oldest);
         }
-        nodes.set(
-            name,
-            Standing::Leaving {
-                why: "is gone".to_owned(),
-            },
-        )
+        let why = "is gone".to_owned();
+        nodes.set(name, Standing::Leaving { why });
+        nodes.set_contact(name, Contact::Gone);
     }
 
     /// Takes over a full list: what it lacks is gone.
-    fn replace(&mut self, nodes: Nodes) -> bool {
-        let before = Arc::clone(&self.nodes);
-        let lost: Vec<String> = before
-            .iter()
-            .filter(|(name, _)| nodes.standing(name).is_none())
-            .map(|(name, _)| name.to_owned())
-            .collect();
-        self.gone.retain(|gone| nodes.standing(gone).is_none());
-        self.nodes = Arc::new(nodes);
-        for name in lost {
-            self.lose(&name);
+    fn replace(&mut self, shown: Vec<Shown>, now: Instant) {
+        let mut nodes = Vec::with_capacity(shown.len());
+        for node in shown {
+            let contact = self.contact(&node.name, node.contact, now);
+            nodes.push((node.name, node.standing, contact));
         }
-        *before != *self.nodes
+        let nodes: Nodes = nodes.into_iter().collect();
+        let before = std::mem::replace(&mut self.nodes, Arc::new(nodes));
+        self.gone.retain(|gone| self.nodes.standing(gone).is_none());
+        for (name, _) in before.iter() {
+            if self.nodes.standing(name).is_none() {
+                self.lose(name);
+            }
+        }
+    }
+
+    /// Gives up nodes that have been silent for long enough.
+    fn settle(&mut self, now: Instant) {
+        let is_settled = |(name, since): &(&String, &Instant)| {
+            now.duration_since(**since) >= SETTLED && self.nodes.contact(name) == Some(Contact::Missed)
+        };
+        let settled: Vec<&String> = self
+            .missed
+            .iter()
+            .filter(is_settled)
+            .map(|(name, _)| name)
+            .collect();
+        if settled.is_empty() {
+            return;
+        }
+        let nodes = Arc::make_mut(&mut self.nodes);
+        for name in settled {
+            nodes.set_contact(name, Contact::Lost);
+        }
+    }
+
+    /// Whether a node is heard of, where its object shows this. Its silence counts from when it was first seen here.
+    fn contact(&mut self, name: &str, shown: Contact, now: Instant) -> Contact {
+        if shown == Contact::Heard {
+            self.missed.remove(name);
+            return shown;
+        }
+        let since = *self.missed.entry(name.to_owned()).or_insert(now);
+        match now.duration_since(since) >= SETTLED {
+            true => Contact::Lost,
+            false => Contact::Missed,
+        }
     }
 }
 
-fn named(node: &Node) -> Option<(String, Standing)> {
-    Some((node.metadata.name.clone()?, standing(node)))
+impl Shown {
+    fn of(node: &Node) -> Option<Self> {
+        Some(Self {
+            name: node.metadata.name.clone()?,
+            standing: standing(node),
+            contact: contact(node),
+        })
+    }
 }
 
 /// How a node stands, by what its object says.
@@ -217,164 +302,16 @@ fn standing(node: &Node) -> Standing {
     Standing::Leaving { why }
 }
 
-/// Keeps a pod away from these nodes. Conditions on a node's name hold one name each, and those of one term hold
-/// together; terms are alternatives, so that each of those that the pod has gets them.
-pub(super) fn avoid(pod: &mut Pod, nodes: &[String]) {
-    let Some(spec) = pod.spec.as_mut().filter(|_| !nodes.is_empty()) else {
-        return;
-    };
-    let unlike = |name: &String| NodeSelectorRequirement {
-        key: "metadata.name".to_owned(),
-        operator: "NotIn".to_owned(),
-        values: Some(vec![name.clone()]),
-    };
-    let affinity = spec.affinity.get_or_insert_with(Affinity::default);
-    let of_node = affinity.node_affinity.get_or_insert_with(NodeAffinity::default);
-    let required = of_node
-        .required_during_scheduling_ignored_during_execution
-        .get_or_insert_with(NodeSelector::default);
-    if required.node_selector_terms.is_empty() {
-        required.node_selector_terms.push(NodeSelectorTerm::default());
-    }
-    for term in &mut required.node_selector_terms {
-        let fields = term.match_fields.get_or_insert_with(Vec::new);
-        fields.extend(nodes.iter().map(unlike));
+/// Whether Kubernetes hears of a node. What a node says of itself is `True` or `False`; the server's controller writes
+/// `Unknown` over it when nothing is said any more.
+fn contact(node: &Node) -> Contact {
+    let status = node.status.iter();
+    let mut conditions = status.flat_map(|status| status.conditions.iter().flatten());
+    match conditions.any(|condition| condition.type_ == "Ready" && condition.status == "Unknown") {
+        true => Contact::Missed,
+        false => Contact::Heard,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use k8s_openapi::api::core::v1::{NodeSpec, PodSpec, Taint};
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-    use k8s_openapi::jiff::Timestamp;
-
-    use super::*;
-
-    fn node(name: &str, unschedulable: bool, taints: &[&str]) -> Node {
-        let taint = |key: &&str| Taint {
-            key: (*key).to_owned(),
-            effect: "NoSchedule".to_owned(),
-            ..Taint::default()
-        };
-        Node {
-            metadata: ObjectMeta {
-                name: Some(name.to_owned()),
-                ..ObjectMeta::default()
-            },
-            spec: Some(NodeSpec {
-                unschedulable: unschedulable.then_some(true),
-                taints: Some(taints.iter().map(taint).collect()),
-                ..NodeSpec::default()
-            }),
-            ..Node::default()
-        }
-    }
-
-    fn check(node: &Node, expected: Option<&str>) {
-        let expected = match expected {
-            Some(why) => Standing::Leaving { why: why.to_owned() },
-            None => Standing::Open,
-        };
-        assert_eq!(standing(node), expected);
-    }
-
-    #[test]
-    fn a_node_that_is_going_away_is_told_from_one_that_is_unwell() {
-        check(&node("a", false, &[]), None);
-        let unwell = [
-            "node.kubernetes.io/not-ready",
-            "node.kubernetes.io/unreachable",
-            "dedicated",
-        ];
-        check(&node("a", false, &unwell), None);
-        check(&node("a", true, &[]), Some("is cordoned"));
-        for key in ENDING {
-            let key = match key.strip_suffix('/') {
-                Some(prefix) => format!("{prefix}/spot-itn"),
-                None => key.to_owned(),
-            };
-            let why = format!("is to end soon ({key})");
-            check(&node("a", true, &["dedicated", &key]), Some(&why));
-        }
-        let mut removed = node("a", true, &["karpenter.sh/disrupted"]);
-        removed.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
-        check(&removed, Some("is being removed"));
-    }
-
-    #[test]
-    fn only_a_node_that_stands_otherwise_is_news() {
-        let mut seen = Seen::default();
-        let all = |nodes: &[Node]| nodes.iter().filter_map(named).collect::<Nodes>();
-        assert!(seen.replace(all(&[node("a", false, &[]), node("b", false, &[])])));
-        let before = Arc::clone(&seen.nodes);
-        assert!(!seen.note(&node("a", false, &["node.kubernetes.io/not-ready"])));
-        assert!(Arc::ptr_eq(&before, &seen.nodes), "nothing is copied");
-        assert!(seen.note(&node("a", true, &[])));
-        assert!(seen.lose("b") && !seen.lose("b"));
-        assert!(
-            !seen.replace(all(&[node("a", true, &[])])),
-            "what is gone stays gone"
-        );
-        let gone = Standing::Leaving {
-            why: "is gone".to_owned(),
-        };
-        assert_eq!(seen.nodes.standing("b"), Some(&gone));
-        assert!(
-            seen.replace(all(&[node("b", false, &[])])),
-            "it is back, and the other one is not"
-        );
-        assert_eq!(seen.nodes.standing("b"), Some(&Standing::Open));
-        assert_eq!(seen.nodes.standing("a"), Some(&gone));
-        for number in 0..2 * REMEMBERED {
-            seen.lose(&format!("spot-{number}"));
-        }
-        assert_eq!(seen.nodes.iter().count(), 1 + REMEMBERED);
-        assert_eq!(seen.nodes.standing("a"), None, "that was long ago");
-    }
-
-    #[test]
-    fn a_pod_stays_away_from_nodes_whatever_else_it_wants() {
-        let mut pod = Pod {
-            spec: Some(PodSpec::default()),
-            ..Pod::default()
-        };
-        avoid(&mut pod, &[]);
-        assert_eq!(pod.spec, Some(PodSpec::default()));
-        let of_zone = NodeSelectorTerm {
-            match_expressions: Some(vec![NodeSelectorRequirement {
-                key: "zone".to_owned(),
-                operator: "Exists".to_owned(),
-                values: None,
-            }]),
-            match_fields: None,
-        };
-        let terms = |pod: &Pod| {
-            let affinity = pod.spec.as_ref().and_then(|spec| spec.affinity.as_ref());
-            let of_node = affinity.and_then(|affinity| affinity.node_affinity.as_ref());
-            let required =
-                of_node.and_then(|nodes| nodes.required_during_scheduling_ignored_during_execution.as_ref());
-            required.unwrap().node_selector_terms.clone()
-        };
-        avoid(&mut pod, &["a".to_owned()]);
-        let required = terms(&pod);
-        assert_eq!(required.len(), 1);
-        let affinity = pod.spec.as_mut().and_then(|spec| spec.affinity.as_mut()).unwrap();
-        let of_node = affinity.node_affinity.as_mut().unwrap();
-        let required = of_node
-            .required_during_scheduling_ignored_during_execution
-            .as_mut()
-            .unwrap();
-        required.node_selector_terms = vec![of_zone.clone(), of_zone];
-        avoid(&mut pod, &["a".to_owned(), "b".to_owned()]);
-        for term in terms(&pod) {
-            let fields = term.match_fields.unwrap();
-            let values: Vec<_> = fields
-                .iter()
-                .flat_map(|field| field.values.clone().unwrap())
-                .collect();
-            assert_eq!(values, ["a", "b"]);
-            assert!(fields.iter().all(|field| field.operator == "NotIn"));
-            assert!(term.match_expressions.is_some());
-        }
-    }
-}
+mod tests;

@@ -26,21 +26,19 @@ impl Kubernetes {
         if before.is_some_and(|(since, at)| since.elapsed() < PREPARED && at <= level) {
             return Ok(());
         }
-        let claimed = self.claim(scheduler, level, room).await?;
-        match claimed.as_ref().map(namespace::standing) {
-            Some(Standing::Ours) => {
-                if claimed.is_some_and(|found| !level.is_of(&found)) {
-                    self.relabel(scheduler, level, room).await?;
-                }
-            }
-            Some(Standing::Lent) => {}
-            Some(Standing::Ending) | None => return Err(later("the namespace is still being removed")),
-            Some(Standing::Foreign) => {
-                return Err(Error::Refused {
-                    room: room.clone(),
-                    reason: namespace::foreign(scheduler),
-                });
-            }
+        let gone = || later("the namespace is still being removed");
+        let claimed = self.claim(scheduler, level, room).await?.ok_or_else(gone)?;
+        let refused = |reason| Error::Refused {
+            room: room.clone(),
+            reason,
+        };
+        match namespace::standing(&claimed, &self.installation) {
+            Standing::Ours if level.is_of(&claimed) => {}
+            Standing::Ours => self.relabel(scheduler, level, room).await?,
+            Standing::Lent => {}
+            Standing::Ending => return Err(gone()),
+            Standing::Taken => return Err(refused(namespace::taken(&claimed, &self.installation))),
+            Standing::Foreign => return Err(refused(namespace::foreign(scheduler))),
         }
         self.bind(scheduler, room).await?;
         self.furnish(scheduler, room).await?;
@@ -51,13 +49,14 @@ impl Kubernetes {
     /// Removes the namespace if we made it; of one that was lent to us, what we put into it.
     pub(super) async fn leave(&self, scheduler: &SchedulerName) -> Result<(), Error> {
         self.prepared().remove(scheduler);
+        self.entered().remove(scheduler);
         let namespaces = self.caller.namespaces();
         let found = self.caller.call(namespaces.get_opt(scheduler.as_str())).await?;
         let Some(found) = found else {
             return Ok(());
         };
-        let removed = match namespace::standing(&found) {
-            Standing::Foreign | Standing::Ending => return Ok(()),
+        let removed = match namespace::standing(&found, &self.installation) {
+            Standing::Foreign | Standing::Taken | Standing::Ending => return Ok(()),
             Standing::Ours => {
                 let params = exactly(found.metadata.uid.as_deref().unwrap_or_default());
                 let call = namespaces.delete(scheduler.as_str(), &params);
@@ -90,7 +89,7 @@ impl Kubernetes {
         if let Some(found) = find().await? {
             return Ok(Some(found));
         }
-        let (params, wanted) = (PostParams::default(), namespace::namespace(scheduler, level));
+        let (params, wanted) = (PostParams::default(), self.namespace(scheduler, level));
         match self.caller.call(namespaces.create(&params, &wanted)).await {
             Ok(made) => Ok(Some(made)),
             // Somebody was faster; whether it is ours to use is seen next.
@@ -99,9 +98,13 @@ impl Kubernetes {
         }
     }
 
+    fn namespace(&self, scheduler: &SchedulerName, level: Level) -> Namespace {
+        namespace::namespace(scheduler, level, &self.installation)
+    }
+
     /// Has the namespace take what rooms of this level are. The rooms that are in it stay.
     async fn relabel(&self, scheduler: &SchedulerName, level: Level, room: &RoomId) -> Result<(), Error> {
-        let labels = namespace::namespace(scheduler, level).metadata.labels;
+        let labels = self.namespace(scheduler, level).metadata.labels;
         let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));
         let namespaces = self.caller.namespaces();
         let params = PatchParams::default();

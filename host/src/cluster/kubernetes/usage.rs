@@ -8,7 +8,8 @@ use maestro_core::names::SchedulerName;
 use maestro_core::time::Timestamp;
 use serde::Deserialize;
 
-use super::call::{Caller, Failure};
+use super::call::Caller;
+use super::failure::Failure;
 use super::label;
 use crate::cluster::Usage;
 

@@ -2,7 +2,9 @@
 //! of all nodes.
 //!
 //! Nothing is cached here: a stale cache is the mother of rooms that are deleted twice and of rooms that nobody deletes.
-//! A watch lives as long as anybody holds what [`Hints::of`] gave out, so it moves with the lease.
+//! A watch lives as long as anybody holds what [`Hints::of`] gave out, so it moves with the lease. What is remembered is on
+//! which nodes a scheduler's pods were at its last list (the watches are told metadata only, which has no node), so that
+//! news of a node wakes those whom it concerns, and not each loop of the process at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -15,7 +17,8 @@ use maestro_core::names::SchedulerName;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::call::{Caller, Failure};
+use super::call::Caller;
+use super::failure::Failure;
 use super::label;
 use super::node::Watched;
 use crate::metrics::Metrics;
@@ -29,30 +32,52 @@ pub(super) const SILENCE: Duration = Duration::from_secs(255);
 /// Pauses between two tries to watch, from the first to the longest.
 pub(super) const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
+/// Nodes that are kept of each scheduler. One with rooms on more than these has a part in most of what happens to nodes, and
+/// is woken by all of it; 300 schedulers with so many are some 5 MB.
+const KEPT: usize = 256;
+
 /// Who waits for changes of which scheduler.
 #[derive(Default)]
 pub(super) struct Hints {
-    waiting: Mutex<BTreeMap<SchedulerName, Weak<Notify>>>,
+    waiting: Mutex<BTreeMap<SchedulerName, Waiter>>,
     grown: Notify,
     let_in: Notify,
+}
+
+/// One who waits.
+struct Waiter {
+    notify: Weak<Notify>,
+    /// The nodes of the scheduler's pods at its last list; `None` before that, and where they are more than are kept.
+    nodes: Option<BTreeSet<String>>,
+}
+
+impl Waiter {
+    fn is_there(&self) -> bool {
+        self.notify.strong_count() > 0
+    }
 }
 
 impl Hints {
     /// What wakes whoever waits for changes of this scheduler.
     pub(super) fn of(&self, scheduler: &SchedulerName) -> Arc<Notify> {
         let mut waiting = self.waiting();
-        if let Some(notify) = waiting.get(scheduler).and_then(Weak::upgrade) {
+        if let Some(notify) = waiting.get(scheduler).and_then(|waiter| waiter.notify.upgrade()) {
             return notify;
         }
         let notify = Arc::default();
-        waiting.insert(scheduler.clone(), Arc::downgrade(&notify));
+        let waiter = Waiter {
+            notify: Arc::downgrade(&notify),
+            nodes: None,
+        };
+        waiting.insert(scheduler.clone(), waiter);
         self.grown.notify_one();
         notify
     }
 
     /// Wakes whoever waits; `false` if nobody does any more.
-    fn wake(&self, scheduler: &SchedulerName) -> bool {
-        let notify = self.waiting().get(scheduler).and_then(Weak::upgrade);
+    pub(super) fn wake(&self, scheduler: &SchedulerName) -> bool {
+        let waiting = self.waiting();
+        let notify = waiting.get(scheduler).and_then(|waiter| waiter.notify.upgrade());
         notify.inspect(|notify| notify.notify_one()).is_some()
     }
 
@@ -61,29 +86,37 @@ impl Hints {
         self.let_in.notify_waiters();
     }
 
-    /// Wakes all who wait.
-    pub(super) fn wake_all(&self) {
-        let waiting = self.waiting();
-        for notify in waiting.values().filter_map(Weak::upgrade) {
-            notify.notify_one();
+    /// Takes down on which nodes a scheduler's pods are, as a list showed.
+    pub(super) fn note_nodes(&self, scheduler: &SchedulerName, nodes: &BTreeSet<&str>) {
+        if let Some(waiter) = self.waiting().get_mut(scheduler) {
+            let kept = || nodes.iter().map(|node| (*node).to_owned()).collect();
+            waiter.nodes = (nodes.len() <= KEPT).then(kept);
+        }
+    }
+
+    /// Wakes all who wait for schedulers with pods on one of these nodes, or for such of which that is not known.
+    pub(super) fn wake_on(&self, nodes: &BTreeSet<&str>) {
+        let is_on_any = |kept: &BTreeSet<String>| kept.iter().any(|node| nodes.contains(node.as_str()));
+        for waiter in self.waiting().values() {
+            let is_concerned = waiter.nodes.as_ref().is_none_or(is_on_any) && !nodes.is_empty();
+            if let Some(notify) = waiter.notify.upgrade().filter(|_| is_concerned) {
+                notify.notify_one();
+            }
         }
     }
 
     fn is_awaited(&self, scheduler: &SchedulerName) -> bool {
-        let waiting = self.waiting();
-        waiting
-            .get(scheduler)
-            .is_some_and(|notify| notify.strong_count() > 0)
+        self.waiting().get(scheduler).is_some_and(Waiter::is_there)
     }
 
     /// Schedulers that somebody waits for.
     fn awaited(&self) -> Vec<SchedulerName> {
         let mut waiting = self.waiting();
-        waiting.retain(|_, notify| notify.strong_count() > 0);
+        waiting.retain(|_, waiter| waiter.is_there());
         waiting.keys().cloned().collect()
     }
 
-    fn waiting(&self) -> MutexGuard<'_, BTreeMap<SchedulerName, Weak<Notify>>> {
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<SchedulerName, Waiter>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -198,6 +231,8 @@ impl Watches {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     #[test]
@@ -219,5 +254,34 @@ mod tests {
         assert_eq!(hints.awaited(), [ping]);
         drop(other);
         assert_eq!(hints.awaited(), []);
+    }
+
+    #[test]
+    fn news_of_nodes_wake_those_with_pods_there_and_those_of_whom_nothing_is_known() {
+        let hints = Hints::default();
+        let name = |name: &str| SchedulerName::parse(name).unwrap();
+        let names = ["pong", "ping", "new", "wide"].map(name);
+        let waits = names.each_ref().map(|name| hints.of(name));
+        let many: Vec<String> = (0..=KEPT).map(|number| format!("wide-{number}")).collect();
+        hints.note_nodes(&names[0], &["a", "b"].into());
+        hints.note_nodes(&names[1], &["c"].into());
+        hints.note_nodes(&names[3], &many.iter().map(String::as_str).collect());
+        hints.note_nodes(&name("unknown"), &["a"].into());
+        let check = |nodes: &[&str], expected: [bool; 4]| {
+            hints.wake_on(&nodes.iter().copied().collect());
+            let woken = waits
+                .each_ref()
+                .map(|notify| notify.notified().now_or_never().is_some());
+            assert_eq!(woken, expected, "{nodes:?}");
+        };
+        check(&["a"], [true, false, true, true]);
+        check(&["b", "c"], [true, true, true, true]);
+        check(&["d"], [false, false, true, true]);
+        check(&[], [false; 4]);
+        // By its next list it is elsewhere, and the new one has no pods at all.
+        hints.note_nodes(&names[0], &["d"].into());
+        hints.note_nodes(&names[2], &BTreeSet::new());
+        check(&["a"], [false, false, false, true]);
+        check(&["d"], [true, false, false, true]);
     }
 }

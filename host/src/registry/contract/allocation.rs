@@ -11,18 +11,6 @@ use tokio::runtime::Handle;
 use super::{Case, Harness, MOST, Outcome, TERMS, drain, report, running, seen, stop};
 use crate::registry::{Act, Cursor, Seen};
 
-/// Runs these checks.
-pub async fn all(harness: &dyn Harness) -> Outcome {
-    the_index_is_what_core_derives(harness).await?;
-    a_room_is_promised_once(harness).await?;
-    a_silent_room_is_not_promised(harness).await?;
-    a_room_on_a_node_that_is_left_is_not_promised(harness).await?;
-    a_room_that_was_silent_comes_back(harness).await?;
-    the_newest_version_goes_first_then_the_oldest_room(harness).await?;
-    a_promise_runs_out_and_leaves_the_use_unknown(harness).await?;
-    an_occupied_report_uses_the_promise_up(harness).await
-}
-
 /// One combination of facts, reached by calls.
 #[derive(Clone, Copy, Debug)]
 struct Facts {

@@ -11,20 +11,6 @@ use maestro_core::window::Window;
 use super::{Case, Harness, LEASE, MOST, Outcome, drain, running, seen, stop};
 use crate::registry::{Act, Cursor, Error, Fence, State};
 
-/// Runs these checks.
-pub async fn all(harness: &dyn Harness) -> Outcome {
-    one_holder_at_a_time(harness).await?;
-    a_lease_that_ran_out_comes_back_under_a_new_token(harness).await?;
-    nothing_is_taken_under_an_old_token(harness).await?;
-    a_token_never_comes_back(harness).await?;
-    an_act_on_another_revision_is_refused(harness).await?;
-    a_senseless_act_is_refused(harness).await?;
-    what_exists_is_left_as_it_is(harness).await?;
-    names_are_taken_up_to_the_bound(harness).await?;
-    the_state_comes_back_whole(harness).await?;
-    nudges_are_few_and_say_what_others_did(harness).await
-}
-
 const SHORT: Span = Span::from_secs(1_500);
 
 /// Renewed under the same token, until it runs out or is given back.

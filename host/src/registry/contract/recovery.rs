@@ -6,18 +6,8 @@ use maestro_core::report::Reported;
 use maestro_core::room::{Origin, Use};
 use maestro_core::time::Span;
 
-use super::{Case, Harness, Outcome, report, running};
+use super::{Case, Harness, Outcome, report, running, stop};
 use crate::registry::{Cursor, Error, PROVISIONAL_FOR, PROVISIONAL_MAX, State, Taken};
-
-/// Runs these checks.
-pub async fn all(harness: &dyn Harness) -> Outcome {
-    a_loss_shows(harness).await?;
-    a_valid_token_registers_a_room_anew(harness).await?;
-    adopted_rooms_are_not_promised_while_recovering(harness).await?;
-    provisional_reports_wait_for_their_room(harness).await?;
-    provisional_reports_are_bounded(harness).await?;
-    nothing_is_left_of_a_removed_scheduler(harness).await
-}
 
 /// No epoch, no state, no rooms, and a cursor of before reads everything.
 pub async fn a_loss_shows(harness: &dyn Harness) -> Outcome {
@@ -51,6 +41,31 @@ pub async fn a_valid_token_registers_a_room_anew(harness: &dyn Harness) -> Outco
     case.registry().adopt(&case.fence, &rooms).await?;
     let adopted = case.room(&room).await?;
     assert_eq!((adopted.version, adopted.usage()), (found, Use::Occupied));
+    case.end().await
+}
+
+/// A room that was seen absent, forgotten, and then found again under its name: an act that was decided on its earlier
+/// record, and arrives late, would end a room that may be in a match by now.
+pub async fn no_act_on_an_earlier_record_fits_a_later_one(harness: &dyn Harness) -> Outcome {
+    let case = Case::begin(harness, "c-record").await?;
+    let room = case.ready(1).await?;
+    let decided_on = case.room(&room).await?.revision;
+    case.gone(&room).await?;
+    harness.pass(Span::from_ms(10));
+    let found = [(room.clone(), Version::FIRST)];
+    case.registry().adopt(&case.fence, &found).await?;
+    // As often as it takes to count up to the revision of the earlier record, had it begun as low.
+    for status in [
+        Reported::Ready,
+        Reported::Occupied,
+        Reported::Ready,
+        Reported::Occupied,
+    ] {
+        let revision = case.report(&room, status).await?.room.revision;
+        assert!(revision > decided_on, "{revision:?} after {decided_on:?}");
+    }
+    let late = case.act(&room, decided_on, stop()).await;
+    assert!(matches!(late, Err(Error::Moved { .. })), "{late:?}");
     case.end().await
 }
 

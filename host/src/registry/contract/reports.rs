@@ -11,20 +11,6 @@ use rand::{RngExt, SeedableRng};
 use super::{Case, Harness, Outcome, drain, report};
 use crate::registry::{Act, Call, Error, Taken};
 
-/// Runs these checks.
-pub async fn all(harness: &dyn Harness) -> Outcome {
-    the_rooms_own_times_order_its_reports(harness).await?;
-    a_report_is_taken_as_core_takes_it(harness).await?;
-    a_clock_that_moves_leaves_the_order_of_arrival(harness).await?;
-    a_malformed_call_is_a_sign_of_life(harness).await?;
-    whoever_is_heard_of_is_not_ended_for_silence(harness).await?;
-    a_repeated_ping_keeps_the_revision(harness).await?;
-    a_drained_room_is_told_so(harness).await?;
-    changes_at_once_are_made_one_after_the_other(harness).await?;
-    unknown_rooms_are_unknown(harness).await?;
-    only_heartbeats_make_witnessed_time(harness).await
-}
-
 /// Equal times: order of arrival. Up to a minute older: a sign of life, and nothing else.
 pub async fn the_rooms_own_times_order_its_reports(harness: &dyn Harness) -> Outcome {
     let case = Case::begin(harness, "c-order").await?;

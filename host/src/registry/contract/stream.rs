@@ -6,22 +6,13 @@ use std::sync::Arc;
 
 use maestro_core::names::{RoomId, Version};
 use maestro_core::report::Reported;
-use maestro_core::room::{Phase, Room};
-use maestro_core::time::Span;
+use maestro_core::room::Room;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use tokio::runtime::Handle;
 
-use super::{Case, Harness, MOST, Outcome, drain, running, seen, stop};
+use super::{Case, Harness, MOST, Outcome, drain, running, stop};
 use crate::registry::{Act, Changes, Cursor, Error};
-
-/// Runs these checks.
-pub async fn all(harness: &dyn Harness) -> Outcome {
-    only_what_is_new_is_told(harness).await?;
-    whoever_missed_too_much_reads_everything(harness).await?;
-    a_mirror_fed_by_changes_is_the_registry(harness).await?;
-    a_mirror_misses_nothing_of_what_many_do_at_once(harness).await
-}
 
 /// From the cursor on, each room once, removals too.
 pub async fn only_what_is_new_is_told(harness: &dyn Harness) -> Outcome {
@@ -36,7 +27,7 @@ pub async fn only_what_is_new_is_told(harness: &dyn Harness) -> Outcome {
     case.report(&one, Reported::Occupied).await?;
     let some = case.changes(none.cursor).await?;
     assert_eq!(some.rooms, [case.room(&one).await?]);
-    gone(&case, &two).await?;
+    case.gone(&two).await?;
     let some = case.changes(some.cursor).await?;
     assert_eq!(
         (some.rooms.as_slice(), some.removed.as_slice()),
@@ -171,20 +162,10 @@ async fn anything(case: &Case<'_>, random: &mut StdRng) -> Result<(), Error> {
         5 => case.act_now(&id, drain()).await.map(|_| ()),
         6 => case.act_now(&id, stop()).await.map(|_| ()),
         7 => case.registry().observe(&case.fence, &id, running()).await,
-        _ => gone(case, &id).await,
+        _ => case.gone(&id).await,
     };
     match done {
         Ok(()) | Err(Error::UnknownRoom(_) | Error::Refused { .. }) => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// Makes a room be gone from the cluster, and forgets it.
-async fn gone(case: &Case<'_>, id: &RoomId) -> Result<(), Error> {
-    case.harness.pass(Span::from_ms(2));
-    let at = case.now().await?;
-    case.registry()
-        .observe(&case.fence, id, seen(Phase::Absent { at }, false))
-        .await?;
-    case.act_now(id, Act::Forget).await.map(|_| ())
 }

@@ -1,8 +1,9 @@
 //! What belongs to no scheduler: who works, and copies of what the store has.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use maestro_core::names::SchedulerName;
+use maestro_core::placement::Reach;
 use maestro_core::time::Span;
 use redis::Value;
 
@@ -12,17 +13,27 @@ use super::script::{Script, Slot};
 use crate::registry::{Error, MEMBERS_MAX, SCHEDULERS_MAX};
 
 impl Redis {
-    /// Says that a member is there, or that it goes; answers who is there.
-    pub(super) async fn say_there(&self, member: &str, ttl: Option<Span>) -> Result<BTreeSet<String>, Error> {
+    /// Says that a member is there and how it reaches the store, or that it goes; answers who is there.
+    pub(super) async fn say_there(
+        &self,
+        member: &str,
+        word: Option<(Reach, Span)>,
+    ) -> Result<BTreeMap<String, Reach>, Error> {
         let key = self.prefix.members();
         let slot = Slot::of_text(&key);
-        let ttl = ttl.map_or(String::new(), |ttl| ttl.ms().to_string());
+        let ttl = word.map_or(String::new(), |(_, ttl)| ttl.ms().to_string());
+        let digit = word.map_or("", |(reach, _)| digit(reach));
         let most = MEMBERS_MAX.to_string();
-        let args = [member.as_bytes(), ttl.as_bytes(), most.as_bytes()];
+        let args = [
+            member.as_bytes(),
+            ttl.as_bytes(),
+            most.as_bytes(),
+            digit.as_bytes(),
+        ];
         let answer = self.call_on(slot, Script::Members, &[key], &args).await?;
         let mut reply = Reply::read(answer.value)?;
         match reply.word.as_str() {
-            "there" => reply.list()?.into_iter().map(name).collect(),
+            "there" => members(reply.list()?),
             "full" => Err(Error::Full { what: "workers" }),
             _ => reply.unexpected(),
         }
@@ -72,6 +83,34 @@ impl Redis {
             _ => Err(odd()),
         };
         pairs.into_iter().map(copy).collect()
+    }
+}
+
+/// Reads names, each with its digit after it.
+fn members(flat: Vec<Vec<u8>>) -> Result<BTreeMap<String, Reach>, Error> {
+    let mut flat = flat.into_iter();
+    let pair = || Some((flat.next()?, flat.next()?));
+    let pairs = std::iter::from_fn(pair);
+    let members = pairs.map(|(member, digit)| name(member).map(|member| (member, reach(&digit))));
+    members.collect()
+}
+
+/// What stands for a member's word in its score.
+fn digit(reach: Reach) -> &'static str {
+    match reach {
+        // As in the scores of releases that say nothing of the store.
+        Reach::Unsure => "0",
+        Reach::Steady => "1",
+        Reach::Lost => "2",
+    }
+}
+
+fn reach(digit: &[u8]) -> Reach {
+    match digit {
+        b"1" => Reach::Steady,
+        b"2" => Reach::Lost,
+        // Another release's word: it keeps what is its own, and nobody goes by it.
+        _ => Reach::Unsure,
     }
 }
 

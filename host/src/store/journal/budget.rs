@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 use maestro_core::time::{Span, Timestamp};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult,
-    QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 
 use crate::store::entity::{decision, dropped, event, segment};
-use crate::store::{Error, Store, Subject, column, failed, number, unreadable};
+use crate::store::{Error, Store, Subject, Transaction, column, failed, number, unreadable};
 
 /// Rows that go at once when the size is over its budget.
 const CHUNK: u64 = 500;
@@ -86,7 +86,7 @@ pub struct Dropped {
 }
 
 impl Store {
-    /// Drops what is over the budget, and says what that was.
+    /// Drops what is over the budget, and says what that was. However much it is, it goes by calls that are short.
     pub async fn trim(&self, budget: Budget, now: Timestamp) -> Result<Vec<Dropped>, Error> {
         self.told.store(0, Ordering::Relaxed);
         let mut all = Vec::new();
@@ -275,7 +275,7 @@ impl Table {
         }
     }
 
-    async fn size(self, database: &DatabaseTransaction) -> Result<Size, Error> {
+    async fn size(self, database: &Transaction) -> Result<Size, Error> {
         let sum = self.sum(database).await?;
         let records: u64 = number("a count of rows", sum.records)?;
         let bytes: u64 = number("a sum of sizes", sum.bytes.unwrap_or(0))?;
@@ -308,7 +308,7 @@ impl Table {
     /// Drops the oldest rows: no more than it takes to free `excess`, and none that is newer than `edge`.
     async fn drop_chunk(
         self,
-        database: &DatabaseTransaction,
+        database: &Transaction,
         excess: u64,
         edge: Option<i64>,
     ) -> Result<Option<Dropped>, Error> {
@@ -327,7 +327,7 @@ impl Table {
     }
 
     /// Some of the oldest rows: their numbers, times and sizes.
-    async fn oldest(self, database: &DatabaseTransaction) -> Result<Vec<Row>, Error> {
+    async fn oldest(self, database: &Transaction) -> Result<Vec<Row>, Error> {
         let rows = on!(self, rows => rows::Entity::find()
             .select_only()
             .columns([rows::Column::Id, rows::Column::At, rows::Column::Size])
@@ -341,7 +341,7 @@ impl Table {
 
     async fn drop_rows(
         self,
-        database: &DatabaseTransaction,
+        database: &Transaction,
         rows: &[Row],
         reason: Reason,
     ) -> Result<Option<Dropped>, Error> {
@@ -369,7 +369,7 @@ impl Table {
 
 /// Some of the oldest events that rooms told of themselves; when there are none any more, of all. Rooms that say much
 /// then push out what rooms said, and not how rooms ended or what people did.
-async fn oldest_events(database: &DatabaseTransaction) -> Result<Vec<Row>, Error> {
+async fn oldest_events(database: &Transaction) -> Result<Vec<Row>, Error> {
     let told: Vec<Row> = event::Entity::find()
         .select_only()
         .columns([event::Column::Id, event::Column::At, event::Column::Size])

@@ -16,7 +16,8 @@ const MIGRATION: i32 = 0;
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// The only one who changes tables, as long as this lives: the lock is its connection's, which does nothing else, so
-/// that no transaction's end and no pool gives it up.
+/// that no transaction's end and no pool gives it up. What is asked here has no limit but [`LIMIT`], which the server keeps:
+/// a change that was cut short on this side would go on over there, and nobody would know how it ended.
 pub(in crate::store) struct Alone {
     lock: PgConnection,
     database: DatabaseConnection,

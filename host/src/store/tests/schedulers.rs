@@ -12,6 +12,7 @@ on_both! {
     only_a_hundred_versions_are_kept_and_no_number_comes_twice;
     a_scheduler_changes_only_from_where_it_is_managed;
     a_scheduler_that_is_being_deleted_takes_nothing_but_force_until_it_is_gone;
+    only_a_scheduler_that_is_being_deleted_is_removed_and_once;
     an_operation_only_goes_forward_and_ends_once;
     a_scheduler_that_is_removed_during_a_look_is_there_or_not;
 }
@@ -174,7 +175,7 @@ async fn a_scheduler_that_is_being_deleted_takes_nothing_but_force_until_it_is_g
         assert!(matches!(error, Some(Error::Deleting(_))), "{error:?}");
     }
 
-    store.remove_scheduler(&pong.name, at(6)).await.unwrap();
+    assert!(store.remove_scheduler(&pong.name, at(6)).await.unwrap());
     assert_eq!(store.scheduler(&pong.name).await.unwrap(), None);
     assert_eq!(store.releases(&pong.name).await.unwrap(), []);
     assert_eq!(store.open_operations(&pong.name).await.unwrap(), []);
@@ -184,6 +185,29 @@ async fn a_scheduler_that_is_being_deleted_takes_nothing_but_force_until_it_is_g
         .create_scheduler(&draft(&pong, &digests), at(7))
         .await
         .unwrap();
+}
+
+async fn only_a_scheduler_that_is_being_deleted_is_removed_and_once(store: Store) {
+    let pong = scheduler("pong", "pong:1", 3);
+    fill(&store, &pong).await;
+    let before = store.scheduler(&pong.name).await.unwrap();
+    let open = store.open_operations(&pong.name).await.unwrap();
+    assert!(!store.remove_scheduler(&pong.name, at(2)).await.unwrap());
+    assert_eq!(store.scheduler(&pong.name).await.unwrap(), before);
+    assert_eq!(store.open_operations(&pong.name).await.unwrap(), open);
+    for force in [false, true] {
+        store
+            .delete_scheduler(&pong.name, &ManagedBy::Api, force, at(3))
+            .await
+            .unwrap();
+        assert!(store.remove_scheduler(&pong.name, at(4)).await.unwrap());
+        assert!(!store.remove_scheduler(&pong.name, at(5)).await.unwrap());
+        assert_eq!(store.scheduler(&pong.name).await.unwrap(), None);
+        // Whoever comes late with the end of the one before leaves it alone.
+        fill(&store, &pong).await;
+        assert!(!store.remove_scheduler(&pong.name, at(6)).await.unwrap());
+        assert!(store.scheduler(&pong.name).await.unwrap().is_some());
+    }
 }
 
 async fn an_operation_only_goes_forward_and_ends_once(store: Store) {
@@ -227,7 +251,11 @@ async fn a_scheduler_that_is_removed_during_a_look_is_there_or_not(store: Store)
                 .create_scheduler(&draft(&pong, &digests), at(ms))
                 .await
                 .unwrap();
-            store.remove_scheduler(&pong.name, at(ms)).await.unwrap();
+            store
+                .delete_scheduler(&pong.name, &ManagedBy::Api, false, at(ms))
+                .await
+                .unwrap();
+            assert!(store.remove_scheduler(&pong.name, at(ms)).await.unwrap());
         }
         is_over.set(true);
     };

@@ -100,7 +100,7 @@ pub(super) fn not_ready(stage: &mut Stage) {
     stage.installation.settled(&stage.arena, wanted);
 }
 
-/// The simulated nodes but the last ones; half of them go.
+/// The simulated nodes but the last ones; half of them go, some by Maestro's own word and some by Kubernetes'.
 pub(super) fn drained(stage: &mut Stage) {
     stage.at_least(35);
     let wanted = stage.count();
@@ -117,7 +117,11 @@ pub(super) fn drained(stage: &mut Stage) {
         busy.len(),
         idle.len()
     );
-    for node in &drained {
+    let (by_us, cordoned) = drained.split_at(2);
+    for node in by_us {
+        stage.installation.cli(&["drain-node", node]);
+    }
+    for node in cordoned {
         patch(stage, node, json!({"spec": {"unschedulable": true}}));
     }
     eventually("no idle room is left there", 2 * PATIENCE, || {
@@ -138,7 +142,13 @@ pub(super) fn drained(stage: &mut Stage) {
         None
     });
     stage.installation.settled(&stage.arena, wanted);
-    for node in &drained {
+    for node in by_us {
+        stage
+            .installation
+            .cli(&["drain-node", node, "--wait", "--timeout", "10s"]);
+        stage.installation.cli(&["drain-node", node, "--undo"]);
+    }
+    for node in cordoned {
         patch(stage, node, json!({"spec": {"unschedulable": null}}));
     }
     stage.installation.check_for(Duration::from_secs(1));

@@ -16,10 +16,11 @@ use super::code::{Bytes, Coded, coded_enum, coded_struct};
 use super::{RecordError, open};
 
 /// The first byte of a room, in this format.
-const ROOM: u8 = 0x32;
+const ROOM: u8 = 0x33;
 
-/// The same in the format before, which said nothing of a node that is being left.
-const ROOM_BEFORE: u8 = 0x31;
+/// The same in the formats before. The older one said nothing of a node that is being left, and neither of one that is
+/// lost.
+const ROOMS_BEFORE: [u8; 2] = [0x31, 0x32];
 
 /// What signatures begin with, so that they don't change with the format.
 const SAID: u8 = 0x31;
@@ -97,10 +98,11 @@ pub fn encode_room(room: &Room, quiet: Option<Quiet>) -> Vec<u8> {
 
 /// Reads a room.
 pub fn decode_room(bytes: &[u8]) -> Result<KeptRoom, RecordError> {
-    let (mut from, is_before) = match open(bytes, ROOM) {
-        Err(RecordError::Format { found: ROOM_BEFORE }) => (open(bytes, ROOM_BEFORE)?, true),
-        opened => (opened?, false),
+    let format = match bytes.first() {
+        Some(first) if ROOMS_BEFORE.contains(first) => *first,
+        _ => ROOM,
     };
+    let mut from = open(bytes, format)?;
     from.take(1)?;
     let position = u64::from_be_bytes(eight(&mut from)?);
     let life_at = time(&mut from)?;
@@ -114,9 +116,13 @@ pub fn decode_room(bytes: &[u8]) -> Result<KeptRoom, RecordError> {
     let until = time(&mut from)?;
     let origin = Origin::read(&mut from)?;
     let rest = Rest::read(&mut from)?;
-    let leaving = match is_before {
-        true => None,
-        false => Coded::read(&mut from)?,
+    let leaving = match format {
+        0x31 => None,
+        _ => Coded::read(&mut from)?,
+    };
+    let node_lost = match format {
+        0x31 | 0x32 => false,
+        _ => Coded::read(&mut from)?,
     };
     from.end()?;
     let last = match (rest.said, sent_at, received_at) {
@@ -149,6 +155,7 @@ pub fn decode_room(bytes: &[u8]) -> Result<KeptRoom, RecordError> {
         occupied_since: rest.occupied_since,
         node: rest.node,
         leaving,
+        node_lost,
         addresses: rest.addresses,
         ports: rest.ports,
         capacity: rest.capacity,
@@ -251,12 +258,13 @@ fn write_rest(room: &Room, out: &mut Vec<u8>) {
     room.capacity.write(out);
     room.running_matches.write(out);
     room.metadata.write(out);
-    // Behind everything that the format before had.
+    // Behind everything that the formats before had.
     room.leaving.write(out);
+    room.node_lost.write(out);
 }
 
 impl Rest {
-    /// In the order of [`write_rest`], up to the end of the format before.
+    /// In the order of [`write_rest`], up to the end of the oldest format.
     fn read(from: &mut Bytes<'_>) -> Result<Self, RecordError> {
         Ok(Self {
             id: Coded::read(from)?,

@@ -3,6 +3,7 @@
 use maestro_core::names::{RoomId, SchedulerName, Version};
 use maestro_core::scheduler::Scheduler;
 
+use super::super::installation::Installation;
 use super::super::namespace::Level;
 use super::super::{namespace, service};
 use super::*;
@@ -44,6 +45,10 @@ containers:
     imagePullPolicy: Never
 autoscaling: {min: 1}
 ";
+
+fn installation(name: &str) -> Installation {
+    name.parse().unwrap()
+}
 
 fn scheduler(document: &str) -> Scheduler {
     let mut documents = maestro_wire::document::read(document).unwrap();
@@ -275,7 +280,7 @@ fn a_service_belongs_to_one_pod_and_to_no_later_one_of_its_name() {
 #[test]
 fn the_namespace_and_the_budget_of_a_scheduler() {
     let name = SchedulerName::parse("pong").unwrap();
-    let made = namespace::namespace(&name, Level::Baseline);
+    let made = namespace::namespace(&name, Level::Baseline, &installation("maestro"));
     insta::assert_yaml_snapshot!((made, namespace::budget(&name)));
 }
 
@@ -288,7 +293,7 @@ fn a_namespace_takes_what_its_rooms_are_and_no_more() {
         (HELD, Level::Privileged, "privileged"),
     ] {
         assert_eq!(Level::of(&scheduler(document).template), level);
-        let made = namespace::namespace(&name, level);
+        let made = namespace::namespace(&name, level, &installation("maestro"));
         assert!(level.is_of(&made));
         let labels = made.metadata.labels.unwrap();
         assert_eq!(labels["pod-security.kubernetes.io/enforce"], word);
@@ -300,14 +305,44 @@ fn a_namespace_takes_what_its_rooms_are_and_no_more() {
 fn a_namespace_is_ours_by_its_marks() {
     use namespace::Standing;
 
-    let ours = namespace::namespace(&SchedulerName::parse("pong").unwrap(), Level::Baseline);
-    assert_eq!(namespace::standing(&ours), Standing::Ours);
+    let us = installation("maestro");
+    let standing = |namespace| namespace::standing(namespace, &us);
+    let ours = namespace::namespace(&SchedulerName::parse("pong").unwrap(), Level::Baseline, &us);
+    assert_eq!(standing(&ours), Standing::Ours);
     let mut lent = ours.clone();
     lent.metadata.annotations = None;
-    assert_eq!(namespace::standing(&lent), Standing::Lent);
+    assert_eq!(standing(&lent), Standing::Lent);
     let mut foreign = ours.clone();
     foreign.metadata.labels = None;
-    assert_eq!(namespace::standing(&foreign), Standing::Foreign);
+    assert_eq!(standing(&foreign), Standing::Foreign);
+}
+
+#[test]
+fn a_namespace_of_another_installation_is_not_used_and_one_that_names_none_is() {
+    use namespace::Standing;
+
+    let (us, them) = (installation("maestro"), installation("games-eu"));
+    let name = SchedulerName::parse("pong").unwrap();
+    let mut made = namespace::namespace(&name, Level::Baseline, &them);
+    assert_eq!(namespace::standing(&made, &them), Standing::Ours);
+    assert_eq!(namespace::standing(&made, &us), Standing::Taken);
+    let why = namespace::taken(&made, &us);
+    let expected = "the namespace pong belongs to the installation games-eu, and this one is maestro";
+    assert!(why.starts_with(expected), "{why}");
+    let labels = made.metadata.labels.as_mut().unwrap();
+    // As earlier releases made them.
+    labels.remove("maestro.dev/installation").unwrap();
+    assert_eq!(namespace::standing(&made, &us), Standing::Ours);
+    made.metadata.annotations = None;
+    assert_eq!(namespace::standing(&made, &us), Standing::Lent);
+    let labels = made.metadata.labels.as_mut().unwrap();
+    labels.insert("maestro.dev/installation".to_owned(), "games-eu".to_owned());
+    assert_eq!(
+        namespace::standing(&made, &us),
+        Standing::Taken,
+        "lent to one of two"
+    );
+    assert_eq!(namespace::standing(&made, &them), Standing::Lent);
 }
 
 #[test]
