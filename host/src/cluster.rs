@@ -50,6 +50,10 @@ pub trait Cluster: Send + Sync {
     async fn remove(&self, scheduler: &SchedulerName) -> Result<(), Error>;
     /// Wakes when something of this scheduler changed; a hint that may be lost.
     fn nudges(&self, scheduler: &SchedulerName) -> std::sync::Arc<tokio::sync::Notify>;
+    /// Whether a creation that begins now would get its turn, where calls are bounded: what can't begin is no try.
+    fn has_turn(&self) -> bool {
+        true
+    }
     /// The nodes as they were seen last. Nothing is asked for it, and a change of one nudges the schedulers that had
     /// rooms on it at their last list, or were not listed yet.
     fn nodes(&self) -> std::sync::Arc<Nodes>;
@@ -133,6 +137,9 @@ pub enum Error {
         /// Where, as in `in the namespace pong`.
         place: String,
     },
+    /// What the scheduler's rooms would be in belongs to somebody else, so that none of ours is there.
+    #[error("{0}")]
+    Foreign(String),
     /// No such room.
     #[error("{0} is not in the cluster")]
     UnknownRoom(RoomId),
@@ -153,7 +160,7 @@ impl Error {
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Unavailable { .. } | Self::Exhausted { .. } | Self::Crowded => true,
+            Self::Unavailable { .. } | Self::Exhausted { .. } | Self::Foreign(_) | Self::Crowded => true,
             Self::Refused { .. } | Self::Forbidden { .. } | Self::UnknownRoom(_) => false,
         }
     }

@@ -271,6 +271,14 @@ impl Error {
         }
     }
 
+    /// Whether our own bound on calls of the cluster left no turn for it.
+    pub fn is_crowded(&self) -> bool {
+        match self {
+            Self::Registry { .. } => false,
+            Self::Cluster { cause, .. } => matches!(cause, cluster::Error::Crowded),
+        }
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {

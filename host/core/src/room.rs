@@ -62,8 +62,8 @@ pub struct Room {
 }
 
 /// Counts changes of one room's use, stage or intent, from the time its record was made in ms. A name that was forgotten
-/// and found again thus goes on above what its earlier record had reached: it changed less than once a millisecond,
-/// and no act that was decided on it fits the new one.
+/// and found again thus goes on above what its earlier record had reached (it changed less than once a millisecond),
+/// and no act that was decided on it fits the new one, unless the registry's clock was set back in between by just as much.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 

@@ -25,8 +25,9 @@ const HEAVY_THREADS: usize = 1;
 /// each in the same moment; a run takes some 30 µs, so the last of them waits for a quarter of a second.
 const NATIVE_QUEUE: usize = 8_192;
 
-/// The same for class heavy, whose runs take some 5 ms.
-const HEAVY_QUEUE: usize = 256;
+/// The same for class heavy, whose runs take some 5 ms: those of all schedulers of a worker are asked on the same beat, and
+/// the last of them waits for some seconds.
+const HEAVY_QUEUE: usize = 1_024;
 
 /// Is told of each evaluation: the policy, how long its answer took, and what it was.
 pub type Observer = Arc<dyn Fn(&Policy, Duration, &Result<Evaluation, Failure>) + Send + Sync>;

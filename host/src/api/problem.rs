@@ -315,6 +315,7 @@ impl From<cluster::Error> for Problem {
             cluster::Error::Refused { .. } => Self::new(Kind::Conflict, "refused", description),
             cluster::Error::Exhausted { .. }
             | cluster::Error::Forbidden { .. }
+            | cluster::Error::Foreign(_)
             | cluster::Error::Crowded
             | cluster::Error::Unavailable { .. } => {
                 Self::new(Kind::Unavailable, "the cluster failed", description)

@@ -100,8 +100,8 @@ pub struct Kubernetes {
     addresses: address::Nodes,
     nodes: Arc<Watched>,
     prepared: Mutex<BTreeMap<SchedulerName, (Instant, Level)>>,
-    /// Namespaces that were seen to be ours to look into, and when.
-    entered: Mutex<BTreeMap<SchedulerName, Instant>>,
+    /// Whether namespaces were seen to be ours to look into, and when.
+    entered: Mutex<BTreeMap<SchedulerName, binding::Entered>>,
     host_ports: HostPorts,
     /// Who we are, where that is a service account; unknown until it is asked for.
     account: OnceCell<Option<Account>>,
@@ -305,6 +305,10 @@ impl Cluster for Kubernetes {
 
     fn nudges(&self, scheduler: &SchedulerName) -> Arc<Notify> {
         self.hints.of(scheduler)
+    }
+
+    fn has_turn(&self) -> bool {
+        self.caller.has_turn(self.timeout)
     }
 
     fn nodes(&self) -> Arc<Nodes> {

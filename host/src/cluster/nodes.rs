@@ -38,6 +38,8 @@ pub enum Standing {
 pub enum Contact {
     /// It does, or never said anything else.
     Heard,
+    /// It does, and it is one that takes no rooms (the cluster's own machines are near to it), which says nothing of others.
+    Apart,
     /// It does not, for so short a time that whether others follow is not known yet.
     Missed,
     /// It does not, and whoever else fell silent with this one is known.
@@ -105,12 +107,18 @@ impl Nodes {
         self.0.remove(node);
     }
 
-    /// Whether at most half of the nodes that there are are unheard of. Those that are gone are no longer counted: their
-    /// end was told.
-    fn is_conclusive(&self) -> bool {
-        let there = || self.0.values().filter(|known| known.contact != Contact::Gone);
-        let unheard = there().filter(|known| known.contact != Contact::Heard);
-        2 * unheard.count() <= there().count()
+    /// Whether at most half of the nodes that there are for rooms are unheard of. Those that are gone are no longer
+    /// counted: their end was told.
+    pub fn is_conclusive(&self) -> bool {
+        let (mut heard, mut unheard) = (0, 0);
+        for known in self.0.values() {
+            match known.contact {
+                Contact::Heard => heard += 1,
+                Contact::Missed | Contact::Lost => unheard += 1,
+                Contact::Apart | Contact::Gone => {}
+            }
+        }
+        unheard <= heard
     }
 
     fn told(&self, node: &str, is_conclusive: bool) -> Option<(&Standing, bool)> {
@@ -122,7 +130,7 @@ impl Nodes {
 impl Contact {
     fn is_lost(self) -> bool {
         match self {
-            Self::Heard | Self::Missed => false,
+            Self::Heard | Self::Apart | Self::Missed => false,
             Self::Lost | Self::Gone => true,
         }
     }
@@ -153,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_node_is_lost_unless_most_are_unheard_of_at_once() {
-        use Contact::{Gone, Heard, Lost, Missed};
+        use Contact::{Apart, Gone, Heard, Lost, Missed};
 
         let check = |contacts: &[Contact], expected: &[usize]| {
             let nodes = nodes(contacts);
@@ -171,6 +179,8 @@ mod tests {
         // Others may be about to follow: they count, and are not given up yet.
         check(&[Lost, Missed, Heard, Heard], &[0]);
         check(&[Lost, Missed, Missed, Heard], &[]);
+        // The control plane's own machines are always heard.
+        check(&[Lost, Lost, Lost, Heard, Apart, Apart, Apart], &[]);
         // What was removed says nothing of the connection to what is there.
         check(&[Gone, Gone, Gone, Heard], &[0, 1, 2]);
         check(&[Gone, Lost, Heard], &[0, 1]);

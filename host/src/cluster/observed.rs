@@ -40,9 +40,15 @@ impl Observed {
 fn outcome<T>(result: &Result<T, Error>) -> Outcome {
     match result {
         Ok(_) => Outcome::Ok,
-        Err(Error::Unavailable { .. } | Error::Crowded) => Outcome::Failed,
+        Err(Error::Unavailable { .. }) => Outcome::Failed,
+        // None of these says that the cluster is away.
         Err(
-            Error::Refused { .. } | Error::Exhausted { .. } | Error::Forbidden { .. } | Error::UnknownRoom(_),
+            Error::Refused { .. }
+            | Error::Exhausted { .. }
+            | Error::Forbidden { .. }
+            | Error::Foreign(_)
+            | Error::UnknownRoom(_)
+            | Error::Crowded,
         ) => Outcome::Refused,
     }
 }
@@ -89,6 +95,10 @@ impl Cluster for Observed {
 
     async fn remove(&self, scheduler: &SchedulerName) -> Result<(), Error> {
         self.count("remove", self.inner.remove(scheduler)).await
+    }
+
+    fn has_turn(&self) -> bool {
+        self.inner.has_turn()
     }
 
     fn nodes(&self) -> Arc<Nodes> {

@@ -189,6 +189,11 @@ impl Hands<'_> {
         if self.creation_failed.load(Ordering::Relaxed) || !self.may_call_cluster() {
             return Effect::Skipped;
         }
+        // A try is one that the cluster hears of.
+        if !self.deps.cluster.has_turn() {
+            self.creation_failed.store(true, Ordering::Relaxed);
+            return Effect::NotCreated(cluster::Error::Crowded);
+        }
         let room = match self.act(&id, revision, Act::BeginCreate).await {
             Ok(room) => room,
             Err(effect) => return effect,

@@ -136,6 +136,15 @@ impl View {
         }
     }
 
+    /// Takes the cluster to have nothing of this scheduler.
+    pub(super) fn find_nothing(&mut self, begun: Timestamp, now: Timestamp) {
+        self.objects.clear();
+        self.plain.clear();
+        self.begun = Some(begun);
+        self.listed_at = Some(now);
+        self.nudged = false;
+    }
+
     /// Lists the cluster and writes what is new.
     pub(super) async fn look(
         &mut self,

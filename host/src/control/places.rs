@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use maestro_core::time::Timestamp;
 
-use crate::cluster::{Nodes, Standing};
+use crate::cluster::{Contact, Nodes, Standing};
 
 /// Why a node is left that a person drains.
 pub const DRAINED: &str = "is being drained";
@@ -68,8 +68,10 @@ impl Places {
     /// Whether the cluster no longer hears of a node, where `before` was known until now.
     pub(super) fn is_lost(&self, node: Option<&str>, before: bool) -> bool {
         node.is_some_and(|node| match self.nodes.contact(node) {
-            Some(_) => self.nodes.is_lost(node),
             None => before,
+            // Whoever takes over sees a node that is long lost as one that was just missed.
+            Some(Contact::Missed) => before && self.nodes.is_conclusive(),
+            Some(Contact::Heard | Contact::Apart | Contact::Lost | Contact::Gone) => self.nodes.is_lost(node),
         })
     }
 
@@ -106,7 +108,6 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::Contact;
 
     const CORDONED: &str = "is cordoned";
 
@@ -169,6 +170,11 @@ mod tests {
         let node = Some("node-1");
         for before in [false, true] {
             assert_eq!(Places::default().is_lost(node, before), before, "not known yet");
+            assert_eq!(
+                contact(Contact::Missed).is_lost(node, before),
+                before,
+                "not yet either"
+            );
             assert!(contact(Contact::Lost).is_lost(node, before));
             assert!(!contact(Contact::Heard).is_lost(node, before));
             assert!(!contact(Contact::Lost).is_lost(None, before));

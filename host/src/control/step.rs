@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use maestro_core::decision::Counts;
 use maestro_core::guard::{self, Bounds};
-use maestro_core::room::Phase;
+use maestro_core::room::{Phase, Stage};
 use maestro_core::time::{Span, Timestamp};
 use maestro_core::window::{Sample, Sampling};
 
@@ -16,6 +16,7 @@ use super::lease::Kept;
 use super::places::Places;
 use super::survey::Survey;
 use super::{Control, Error, Stand, StepReport, Told, apply, judge, measure, wake};
+use crate::cluster;
 use crate::registry::{Fence, Standing, State};
 
 /// Before the next step after one that changed something: its effects are to be seen soon.
@@ -237,11 +238,25 @@ impl Control {
                 }
             }
             Err(error @ Error::Registry { .. }) => Err(error),
+            // Nothing of ours can be there: its deletion must not wait for a list.
+            Err(Error::Cluster {
+                cause: cluster::Error::Foreign(_),
+                ..
+            }) if self.desired.deleting.is_some() && self.knows_of_no_process() => {
+                self.view.find_nothing(self.mirror.now, now);
+                Ok(())
+            }
             Err(error @ Error::Cluster { .. }) => {
                 self.told.errors.push(error);
                 Ok(())
             }
         }
+    }
+
+    /// Whether no room ever came further than its name.
+    fn knows_of_no_process(&self) -> bool {
+        let mut rooms = self.mirror.rooms.values();
+        rooms.all(|room| room.stage() == Stage::Reserved)
     }
 
     /// Makes sure that there is a state; without one in the registry it takes a list of the cluster.

@@ -30,7 +30,9 @@ impl Complaints {
         let mut news = Vec::new();
         let of_kind = |text: &str| kind(scheduler, text);
         // Rooms that are created together fail alike.
-        let mut errors: Vec<String> = report.errors.iter().map(|error| chain(error)).collect();
+        // A crowd is one for all schedulers, and told once by whoever counts calls.
+        let errors = report.errors.iter().filter(|error| !error.is_crowded());
+        let mut errors: Vec<String> = errors.map(|error| chain(error)).collect();
         let mut kinds = BTreeSet::new();
         errors.retain(|error| kinds.insert(of_kind(error)));
         let errors = Some(errors.join("; ")).filter(|errors| !errors.is_empty());

@@ -289,8 +289,8 @@ mod tests {
     #[tokio::test]
     async fn what_a_worker_alone_lost_is_kept_by_those_who_have_the_store() {
         let mut world = World::settled(&["a", "b", "c"]);
-        world.look("b", 60, &failed());
-        let lost = 60 + SETTLED.as_secs();
+        world.look("b", 100, &failed());
+        let lost = 100 + SETTLED.as_secs();
         assert_eq!(
             world.keepers(lost - 1).await,
             "a b c",
@@ -310,10 +310,10 @@ mod tests {
     async fn a_store_that_goes_away_for_all_and_comes_back_moves_nothing() {
         let mut world = World::settled(&["first", "last"]);
         // As far apart as they may notice the same.
-        let apart = (POLL + LONGEST).as_secs();
-        world.look("first", 60, &failed());
-        for secs in 60..600 {
-            if secs == 60 + apart {
+        let apart = (POLL + 2 * LONGEST).as_secs();
+        world.look("first", 100, &failed());
+        for secs in 100..600 {
+            if secs == 100 + apart {
                 world.look("last", secs, &failed());
             }
             if secs == 300 {
@@ -329,8 +329,8 @@ mod tests {
     #[tokio::test]
     async fn one_look_that_fails_moves_nothing() {
         let mut world = World::settled(&["a", "b"]);
-        world.look("b", 60, &failed());
-        for secs in 120..200 {
+        world.look("b", 100, &failed());
+        for secs in 170..250 {
             // Each second one of the only worker that has the store fails.
             match secs % 10 {
                 0 => world.look("a", secs, &failed()),
@@ -339,9 +339,9 @@ mod tests {
             }
             assert_eq!(world.keepers(secs).await, "a", "at {secs} s");
         }
-        world.look("a", 200, &failed());
+        world.look("a", 250, &failed());
         assert_eq!(
-            world.keepers(200 + DOUBT.as_secs()).await,
+            world.keepers(250 + DOUBT.as_secs()).await,
             "a b",
             "nobody is sure of it"
         );
@@ -351,10 +351,10 @@ mod tests {
     async fn a_worker_that_begins_without_the_store_takes_nothing_from_those_who_have_it() {
         let mut world = World::of(&["a", "b"]);
         world.look("a", 0, &Ok(()));
-        assert_eq!(world.keepers(60).await, "a", "the other one has not looked yet");
-        world.look("b", 60, &failed());
-        assert_eq!(world.keepers(60).await, "a");
-        world.look("b", 65, &Ok(()));
-        assert_eq!(world.keepers(65).await, "a b");
+        assert_eq!(world.keepers(70).await, "a", "the other one has not looked yet");
+        world.look("b", 70, &failed());
+        assert_eq!(world.keepers(70).await, "a");
+        world.look("b", 75, &Ok(()));
+        assert_eq!(world.keepers(75).await, "a b");
     }
 }

@@ -86,14 +86,16 @@ impl Runner {
         Ok(())
     }
 
-    /// Takes the scheduler out of the store, and what is left of it out of everything else. Where the store has none that is being
-    /// deleted, somebody was here before, and there may be another of its name: then nothing is left that is ours to remove.
+    /// Takes the scheduler out of the store, and what is left of it out of everything else; unless somebody made another of its
+    /// name meanwhile, of which nothing is ours to remove.
     async fn remove(&mut self) -> Result<(), store::Error> {
         match self.store.remove_scheduler(&self.name, (self.wall)()).await? {
             true => {
                 self.sweep().await;
                 tracing::info!(scheduler.name = %self.name, "{}: deleted", self.name);
             }
+            // An answer that was lost: it is gone, and what is left of it is ours to sweep.
+            false if self.store.scheduler(&self.name).await?.is_none() => self.sweep().await,
             false => {
                 tracing::info!(scheduler.name = %self.name, "{}: it is not being deleted any more", self.name);
             }

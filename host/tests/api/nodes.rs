@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use super::client::request;
 use super::harness::{Host, pong};
 
-/// Puts a room on a node.
-async fn place(host: &Host, room: &RoomId, node: &str, leaving: Option<&str>) {
+/// Puts a room on a node, which may be left or lost.
+async fn place(host: &Host, room: &RoomId, node: &str, (leaving, node_lost): (Option<&str>, bool)) {
     let known = host.registry.room(&pong(), room).await.unwrap().unwrap();
     let seen = Seen {
         phase: known.phase,
         node: Some(node.to_owned()),
         leaving: leaving.map(str::to_owned),
-        node_lost: false,
+        node_lost,
         addresses: known.addresses,
         ports: known.ports,
     };
@@ -34,7 +34,7 @@ async fn nodes_are_told_by_their_rooms_and_by_who_drains_them() {
         (&three, "ready", "b"),
     ] {
         host.report(room, status).await;
-        place(&host, room, node, None).await;
+        place(&host, room, node, (None, false)).await;
     }
     let node = |nodes: &Value, at: usize| nodes["nodes"][at].clone();
     let nodes = host.get("/nodes").await;
@@ -70,13 +70,19 @@ async fn nodes_are_told_by_their_rooms_and_by_who_drains_them() {
     let nodes = host.get("/nodes").await;
     assert_eq!(nodes["nodes"].as_array().map(Vec::len), Some(3));
 
-    place(&host, &one, "a", Some("is cordoned")).await;
+    place(&host, &one, "a", (None, true)).await;
+    let lost = node(&host.get("/nodes").await, 0);
+    let why = json!("is not heard of any more");
+    assert_eq!((&lost["standing"], &lost["why"]), (&json!("lost"), &why));
+    let path = format!("/scheduler/pong/rooms/{one}");
+    assert_eq!(host.get(&path).await["nodeLost"], true);
+
+    place(&host, &one, "a", (Some("is cordoned"), false)).await;
     let cordoned = node(&host.get("/nodes").await, 0);
     assert_eq!(
         (&cordoned["standing"], &cordoned["why"], &cordoned["drainedSince"]),
         (&json!("leaving"), &json!("is cordoned"), &Value::Null)
     );
-    let path = format!("/scheduler/pong/rooms/{one}");
     assert_eq!(host.get(&path).await["nodeLeaving"], "is cordoned");
     let offered = host.get("/scheduler/pong/rooms").await;
     assert_eq!(offered["rooms"], json!([three.as_str()]), "{offered}");

@@ -46,6 +46,38 @@ fn deletion_by_force_ends_matches_too() {
     assert_eq!(world.yard.rooms(), []);
 }
 
+/// Another installation has the namespace: no room was ever made in it, and the scheduler must be able to go.
+#[test]
+fn a_scheduler_whose_place_is_somebody_elses_can_be_deleted() {
+    let mut world = World::new(desired(2, 10));
+    world.yard.take_away();
+    world.live(5);
+    assert_eq!(world.yard.rooms(), []);
+    let since = world.now();
+    world.set(|desired| desired.deleting = Some(Deleting { force: false, since }));
+    let mut removed = false;
+    for _ in 0..20 {
+        removed |= world.step().removed;
+        world.pass(Span::from_secs(1));
+    }
+    assert!(removed);
+}
+
+/// Somebody took the place of rooms that may be in a match: what is not seen is not given up for gone.
+#[test]
+fn rooms_in_a_place_that_became_somebody_elses_hold_the_deletion_up() {
+    let mut world = World::new(desired(2, 10));
+    world.live(5);
+    let rooms = world.yard.rooms();
+    world.report(&rooms[0], Reported::Occupied);
+    world.yard.take_away();
+    let since = world.now();
+    world.set(|desired| desired.deleting = Some(Deleting { force: false, since }));
+    world.live(30);
+    assert_eq!(world.yard.calls().get("remove"), None);
+    assert!(world.rooms().iter().any(|room| room.id == rooms[0]));
+}
+
 /// A worker that lost its lease may be the last to know, and somebody may have begun anew under the name.
 #[test]
 fn who_has_lost_the_lease_removes_nothing_of_the_cluster() {

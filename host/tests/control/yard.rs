@@ -25,6 +25,7 @@ struct Inner {
     made: u64,
     calls: BTreeMap<&'static str, u32>,
     refusal: Option<String>,
+    is_foreign: bool,
     is_away: bool,
     /// The call, counted from 0, that never returns.
     hang_at: Option<u32>,
@@ -86,6 +87,11 @@ impl Yard {
     /// Makes creates fail with this reason, or succeed again.
     pub(crate) fn refuse(&self, reason: Option<&str>) {
         self.inner.lock().unwrap().refusal = reason.map(str::to_owned);
+    }
+
+    /// Makes the place where rooms would be somebody else's.
+    pub(crate) fn take_away(&self) {
+        self.inner.lock().unwrap().is_foreign = true;
     }
 
     /// Makes all calls fail, or succeed again.
@@ -176,7 +182,13 @@ impl Inner {
 #[async_trait]
 impl Cluster for Yard {
     async fn list(&self, _: &SchedulerName) -> Result<Vec<Object>, Error> {
-        let objects = self.called("list")?.objects.values().cloned().collect();
+        let objects = {
+            let inner = self.called("list")?;
+            if inner.is_foreign {
+                return Err(Error::Foreign("the namespace is somebody else's".to_owned()));
+            }
+            inner.objects.values().cloned().collect()
+        };
         self.hang().await;
         Ok(objects)
     }

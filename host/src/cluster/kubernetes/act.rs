@@ -1,14 +1,17 @@
 //! The time of one act: all calls that come to something together, and their turns in the budget.
 //!
-//! A call knows the act that it is a part of by its task, so that it does not wait in line for longer than the act
-//! lasts. And when an act has come to nothing for want of time, this tells whose fault that was: the server's, or that
+//! A call knows the act that it is a part of by its task. Only the first call of an act waits in the line of all, for half of
+//! the act's time at most; those that follow pass whoever has not begun. Otherwise a crowd would have all acts begun and
+//! none done. And when an act has come to nothing for want of time, this tells whose fault that was: the server's, or that
 //! of our own crowd, which says nothing of the cluster nor of the rooms that were to be made. Calls outside of any act
 //! (watches) have their own time.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Kubernetes;
+use super::budget::Lane;
 use super::failure::Failure;
 use crate::cluster::Error;
 
@@ -21,6 +24,8 @@ tokio::task_local! {
 struct Time {
     until: Instant,
     length: Duration,
+    /// Whether a call of it was given its turn.
+    has_begun: AtomicBool,
     waits: Mutex<Waits>,
 }
 
@@ -45,10 +50,23 @@ impl Kubernetes {
     }
 }
 
-/// How long a call may wait for its turn: for as long as the act that it is a part of lasts, and `patience` at most.
-pub(super) fn left(now: Instant, patience: Duration) -> Duration {
-    let left = TIME.try_with(|time| time.until.saturating_duration_since(now));
-    left.map_or(patience, |left| left.min(patience))
+/// Where a call waits for its turn that would wait in `lane` by itself, and for how long: as part of an act no longer than
+/// that lasts, and `patience` at most.
+pub(super) fn place(lane: Lane, now: Instant, patience: Duration) -> (Lane, Duration) {
+    let place = TIME.try_with(|time| {
+        let left = time.until.saturating_duration_since(now).min(patience);
+        match time.has_begun.load(Ordering::Relaxed) {
+            true => (Lane::First, left),
+            false => (lane, left / 2),
+        }
+    });
+    place.unwrap_or((lane, patience))
+}
+
+/// Takes down that a call of the act was given its turn.
+pub(super) fn begin() {
+    TIME.try_with(|time| time.has_begun.store(true, Ordering::Relaxed))
+        .unwrap_or_default();
 }
 
 /// Takes down that a call of the act waits for its turn.
@@ -63,6 +81,7 @@ impl Time {
         Self {
             until: now + length,
             length,
+            has_begun: AtomicBool::new(false),
             waits: Mutex::new(Waits {
                 total: Duration::ZERO,
                 until: now,
@@ -77,10 +96,11 @@ impl Time {
         waits.until = waits.until.max(until);
     }
 
-    /// Why an act that did not get done came to nothing. With half of its time spent in line it would have had twice as
-    /// much without: what the server did in the rest says nothing of it.
+    /// Why an act that did not get done came to nothing. One that never had a turn was crowded out. With half of its time
+    /// spent in line it would have had twice as much without: what the server did in the rest says nothing of it.
     fn over(&self) -> Failure {
-        match self.waits().total * 2 >= self.length {
+        let has_begun = self.has_begun.load(Ordering::Relaxed);
+        match !has_begun || self.waits().total * 2 >= self.length {
             true => Failure::Crowded,
             false => Failure::late(self.length),
         }
@@ -101,6 +121,8 @@ mod tests {
         let check = |waits: &[(u64, u64)], is_crowded: bool| {
             let now = Instant::now();
             let time = Time::new(now, secs(4));
+            assert!(matches!(time.over(), Failure::Crowded), "it never had a turn");
+            time.has_begun.store(true, Ordering::Relaxed);
             for (from, until) in waits {
                 time.note_wait(now + secs(*from), now + secs(*until));
             }
@@ -121,12 +143,16 @@ mod tests {
     async fn a_call_waits_no_longer_than_its_act_lasts() {
         let (now, hour) = (Instant::now(), Duration::from_secs(3_600));
         let of_act = Duration::from_secs(4);
-        assert_eq!(left(now, hour), hour, "a call of no act");
+        let place = |now, patience| place(Lane::Usual, now, patience);
+        assert_eq!(place(now, hour), (Lane::Usual, hour), "a call of no act");
         let time = Arc::new(Time::new(now, of_act));
         TIME.scope(Arc::clone(&time), async {
-            assert_eq!(left(now, hour), of_act);
-            assert_eq!(left(now, Duration::from_secs(1)), Duration::from_secs(1));
-            assert_eq!(left(now + hour, hour), Duration::ZERO);
+            assert_eq!(place(now, hour), (Lane::Usual, of_act / 2));
+            begin();
+            assert_eq!(place(now, hour), (Lane::First, of_act));
+            let second = Duration::from_secs(1);
+            assert_eq!(place(now, second), (Lane::First, second));
+            assert_eq!(place(now + hour, hour), (Lane::First, Duration::ZERO));
             note_wait(now, now + Duration::from_secs(3));
         })
         .await;

@@ -30,6 +30,17 @@ const PAUSES_MS: [u64; 6] = [20, 50, 100, 200, 400, 800];
 /// make a list half as dear again.
 const ENTERED: Duration = Duration::from_secs(300);
 
+/// How long it counts as somebody else's: whoever gives it back wants to see that soon.
+const REFUSED: Duration = Duration::from_secs(30);
+
+/// What was found of a namespace.
+#[derive(Clone, Debug)]
+pub(super) struct Entered {
+    at: Instant,
+    /// Why it is not ours to look into; `None` where it is.
+    refused: Option<String>,
+}
+
 /// A service account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Account {
@@ -137,9 +148,14 @@ impl Kubernetes {
 
     /// Whether there is a namespace to look into; an error where that is another installation's.
     async fn may_enter(&self, scheduler: &SchedulerName) -> Result<bool, Error> {
-        let since = self.entered().get(scheduler).copied();
-        if since.is_some_and(|since| since.elapsed() < ENTERED) {
-            return Ok(true);
+        let known = self.entered().get(scheduler).cloned();
+        match known {
+            Some(Entered { at, refused: None }) if at.elapsed() < ENTERED => return Ok(true),
+            Some(Entered {
+                at,
+                refused: Some(why),
+            }) if at.elapsed() < REFUSED => return Err(Error::Foreign(why)),
+            Some(_) | None => {}
         }
         let namespaces = self.caller.namespaces();
         let found = match self.caller.call(namespaces.get_opt(scheduler.as_str())).await {
@@ -152,16 +168,25 @@ impl Kubernetes {
         };
         match namespace::standing(&found, &self.installation) {
             Standing::Ours | Standing::Lent => {
-                self.entered().insert(scheduler.clone(), Instant::now());
+                self.note_entered(scheduler, None);
                 Ok(true)
             }
             // Rooms that are in it are known by labels of their own.
             Standing::Ending | Standing::Foreign => Ok(true),
-            Standing::Taken => Err(later(&namespace::taken(&found, &self.installation))),
+            Standing::Taken => {
+                let why = namespace::taken(&found, &self.installation);
+                self.note_entered(scheduler, Some(why.clone()));
+                Err(Error::Foreign(why))
+            }
         }
     }
 
-    pub(super) fn entered(&self) -> MutexGuard<'_, BTreeMap<SchedulerName, Instant>> {
+    fn note_entered(&self, scheduler: &SchedulerName, refused: Option<String>) {
+        let at = Instant::now();
+        self.entered().insert(scheduler.clone(), Entered { at, refused });
+    }
+
+    pub(super) fn entered(&self) -> MutexGuard<'_, BTreeMap<SchedulerName, Entered>> {
         self.entered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -178,8 +203,9 @@ impl Kubernetes {
                 Ok(true)
             }
             Standing::Ending => Err(later("the namespace is still being removed")),
+            // Somebody may have taken the label away, with rooms of ours in it.
             Standing::Foreign => Err(later(&namespace::foreign(scheduler))),
-            Standing::Taken => Err(later(&namespace::taken(&found, &self.installation))),
+            Standing::Taken => Err(Error::Foreign(namespace::taken(&found, &self.installation))),
         }
     }
 

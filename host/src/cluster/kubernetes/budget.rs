@@ -13,7 +13,12 @@ pub(super) struct Budget {
     /// How much unused time is kept.
     kept: Duration,
     next: Mutex<Turns>,
+    /// When it was told last that more is asked than there is.
+    told: Mutex<Option<Instant>>,
 }
+
+/// Time between two lines about a crowd: it is one for all schedulers.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// When the next call of each lane may be made.
 struct Turns {
@@ -44,6 +49,7 @@ impl Budget {
                 usual: since,
                 first: since,
             }),
+            told: Mutex::default(),
         }
     }
 
@@ -53,8 +59,30 @@ impl Budget {
         let at = self.take(lane, now, patience);
         // Who gets no turn gives up all the time that was left.
         act::note_wait(now, at.unwrap_or(now + patience));
-        tokio::time::sleep_until(at.ok_or(Failure::Crowded)?.into()).await;
+        let Some(at) = at else {
+            self.tell(now);
+            return Err(Failure::Crowded);
+        };
+        act::begin();
+        tokio::time::sleep_until(at.into()).await;
         Ok(())
+    }
+
+    /// Whether a usual call would be given its turn now.
+    pub(super) fn has_turn(&self, now: Instant, patience: Duration) -> bool {
+        self.next().usual <= now + patience
+    }
+
+    /// Says that more is asked than there is.
+    fn tell(&self, now: Instant) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|at| now.saturating_duration_since(at) >= TOLD_EVERY) {
+            *told = Some(now);
+            tracing::warn!(
+                "more is asked of Kubernetes than {} calls a second (--kube-calls): rooms come later",
+                self.each.as_secs_f64().recip().round()
+            );
+        }
     }
 
     fn take(&self, lane: Lane, now: Instant, patience: Duration) -> Option<Instant> {

@@ -71,6 +71,11 @@ impl Caller {
         Api::all(self.client.clone())
     }
 
+    /// Whether an act that takes so long would be given a turn, were it to begin now.
+    pub(super) fn has_turn(&self, length: Duration) -> bool {
+        self.budget.has_turn(Instant::now(), length / 2)
+    }
+
     /// Makes a call when it is its turn.
     pub(super) async fn call<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
         self.call_in(Lane::Usual, call).await
@@ -90,7 +95,8 @@ impl Caller {
         call: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, Failure> {
         let now = Instant::now();
-        self.budget.turn(lane, now, act::left(now, self.patience)).await?;
+        let (lane, patience) = act::place(lane, now, self.patience);
+        self.budget.turn(lane, now, patience).await?;
         let answer = tokio::time::timeout(self.patience, call).await;
         let answer = answer.map_err(|_| Failure::late(self.patience))?;
         answer.map_err(|error| {

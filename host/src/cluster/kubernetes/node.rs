@@ -49,6 +49,9 @@ const ENDING: [&str; 8] = [
     "aws-node-termination-handler/",
 ];
 
+/// The taint of machines that are kept for the cluster's own parts.
+const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+
 /// The nodes as the watch saw them last.
 #[derive(Default)]
 pub(super) struct Watched(Mutex<Seen>);
@@ -80,7 +83,7 @@ impl Watched {
         tokio::select! {
             biased;
             never = self.watch(caller, hints) => never,
-            never = self.settle(hints) => never,
+            never = self.settle(caller, hints) => never,
         }
     }
 
@@ -102,11 +105,21 @@ impl Watched {
         }
     }
 
-    /// Gives up nodes that have been silent for long enough.
-    async fn settle(&self, hints: &Hints) -> Infallible {
+    /// Gives up nodes that have been silent for long enough, by a list that shows how the others are: the watch may be cut
+    /// off itself.
+    async fn settle(&self, caller: &Caller, hints: &Hints) -> Infallible {
         loop {
             tokio::time::sleep(LOOK).await;
-            self.take(hints, |seen| seen.settle(Instant::now()));
+            if !self.seen().is_due(Instant::now()) {
+                continue;
+            }
+            match self.list(caller, hints).await {
+                Ok(_) => self.take(hints, |seen| seen.settle(Instant::now())),
+                Err(failure) => {
+                    tracing::debug!("nodes that are not heard of are not given up: {failure}");
+                    tokio::time::sleep(PAUSES.1).await;
+                }
+            }
         }
     }
 
@@ -240,29 +253,33 @@ impl Seen {
         }
     }
 
-    /// Gives up nodes that have been silent for long enough.
-    fn settle(&mut self, now: Instant) {
-        let is_settled = |(name, since): &(&String, &Instant)| {
+    /// Nodes that have been silent for long enough, and were not given up.
+    fn due(&self, now: Instant) -> impl Iterator<Item = &String> {
+        let is_settled = move |(name, since): &(&String, &Instant)| {
             now.duration_since(**since) >= SETTLED && self.nodes.contact(name) == Some(Contact::Missed)
         };
-        let settled: Vec<&String> = self
-            .missed
-            .iter()
-            .filter(is_settled)
-            .map(|(name, _)| name)
-            .collect();
-        if settled.is_empty() {
+        self.missed.iter().filter(is_settled).map(|(name, _)| name)
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.due(now).next().is_some()
+    }
+
+    /// Gives up nodes that have been silent for long enough.
+    fn settle(&mut self, now: Instant) {
+        let due: Vec<String> = self.due(now).cloned().collect();
+        if due.is_empty() {
             return;
         }
         let nodes = Arc::make_mut(&mut self.nodes);
-        for name in settled {
-            nodes.set_contact(name, Contact::Lost);
+        for name in due {
+            nodes.set_contact(&name, Contact::Lost);
         }
     }
 
     /// Whether a node is heard of, where its object shows this. Its silence counts from when it was first seen here.
     fn contact(&mut self, name: &str, shown: Contact, now: Instant) -> Contact {
-        if shown == Contact::Heard {
+        if shown != Contact::Missed {
             self.missed.remove(name);
             return shown;
         }
@@ -307,8 +324,13 @@ fn standing(node: &Node) -> Standing {
 fn contact(node: &Node) -> Contact {
     let status = node.status.iter();
     let mut conditions = status.flat_map(|status| status.conditions.iter().flatten());
-    match conditions.any(|condition| condition.type_ == "Ready" && condition.status == "Unknown") {
-        true => Contact::Missed,
+    if conditions.any(|condition| condition.type_ == "Ready" && condition.status == "Unknown") {
+        return Contact::Missed;
+    }
+    let spec = node.spec.iter();
+    let mut taints = spec.flat_map(|spec| spec.taints.iter().flatten());
+    match taints.any(|taint| taint.key == CONTROL_PLANE && taint.effect != "PreferNoSchedule") {
+        true => Contact::Apart,
         false => Contact::Heard,
     }
 }

@@ -77,7 +77,7 @@ async fn next(listener: &mut PgListener) -> Result<(), sqlx::Error> {
         match timeout(QUIET, listener.try_recv()).await {
             Ok(told) => return told.map(|_| ()),
             // The listener of a server that does not answer is let go of, with its connection: it waits for its end by itself.
-            Err(_) => drop(soon(sqlx::query("SELECT 1").execute(&mut *listener)).await?),
+            Err(_) => _ = soon(sqlx::query("SELECT 1").execute(&mut *listener)).await?,
         }
     }
 }

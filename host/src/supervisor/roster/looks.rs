@@ -15,9 +15,11 @@ use crate::supervisor::{LONGEST, POLL};
 pub(super) const DOUBT: Duration = POLL.saturating_mul(2);
 
 /// How long looks fail until the store is lost, and succeed until it is sure. When it goes away for all, the first worker
-/// may notice at once, and the last one when it looks next and has waited for the answer; then that one stays sure for as
-/// long as it doubts. This is longer, by as much as the registry may take to tell.
+/// may notice at once, and the last one when it has waited for the answer to what it asked just before, looks next and has
+/// waited for that; then that one stays sure for as long as it doubts. This is longer, by as much as the registry may take
+/// to tell.
 pub(super) const SETTLED: Duration = POLL
+    .saturating_add(LONGEST)
     .saturating_add(LONGEST)
     .saturating_add(DOUBT)
     .saturating_add(DOUBT);
@@ -92,33 +94,33 @@ mod tests {
 
     #[test]
     fn what_is_said_of_the_store_follows_what_lasts() {
-        assert_eq!((DOUBT.as_secs(), SETTLED.as_secs()), (10, 45));
-        check(&[(0, true)], &[(0, Unsure), (44, Unsure), (45, Steady)]);
-        let lost = [(0, true), (60, false), (65, false), (200, true)];
+        assert_eq!((DOUBT.as_secs(), SETTLED.as_secs()), (10, 65));
+        check(&[(0, true)], &[(0, Unsure), (64, Unsure), (65, Steady)]);
+        let lost = [(0, true), (70, false), (75, false), (200, true)];
         check(
             &lost,
             &[
-                (60, Steady),
-                (69, Steady),
-                (70, Unsure),
-                (104, Unsure),
-                (105, Lost),
+                (70, Steady),
+                (79, Steady),
+                (80, Unsure),
+                (134, Unsure),
+                (135, Lost),
             ],
         );
-        check(&lost, &[(199, Lost), (200, Unsure), (244, Unsure), (245, Steady)]);
+        check(&lost, &[(199, Lost), (200, Unsure), (264, Unsure), (265, Steady)]);
     }
 
     #[test]
     fn a_moment_without_the_store_is_forgotten() {
-        let looks = [(0, true), (60, false), (65, true), (70, false)];
-        check(&looks, &[(60, Steady), (65, Steady), (79, Steady), (80, Unsure)]);
+        let looks = [(0, true), (70, false), (75, true), (80, false)];
+        check(&looks, &[(70, Steady), (75, Steady), (89, Steady), (90, Unsure)]);
     }
 
     #[test]
     fn whoever_begins_without_the_store_has_lost_it() {
         check(
             &[(5, false), (10, true)],
-            &[(5, Lost), (10, Unsure), (55, Steady)],
+            &[(5, Lost), (10, Unsure), (75, Steady)],
         );
     }
 }

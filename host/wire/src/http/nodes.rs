@@ -18,9 +18,9 @@ pub struct NodesBody {
 pub struct NodeBody {
     /// Its name.
     pub name: String,
-    /// `open`, or `leaving`: its rooms get no matches and go elsewhere.
+    /// `open`; `leaving`: its rooms get no matches and go elsewhere; or `lost`: the cluster no longer hears of it.
     pub standing: String,
-    /// Why it is being left, as in "is cordoned".
+    /// Why it is not open, as in "is cordoned".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// Since when people drain it; RFC 3339, absent while they don't.

@@ -116,25 +116,9 @@ pub fn decode_room(bytes: &[u8]) -> Result<KeptRoom, RecordError> {
     let until = time(&mut from)?;
     let origin = Origin::read(&mut from)?;
     let rest = Rest::read(&mut from)?;
-    let leaving = match format {
-        0x31 => None,
-        _ => Coded::read(&mut from)?,
-    };
-    let node_lost = match format {
-        0x31 | 0x32 => false,
-        _ => Coded::read(&mut from)?,
-    };
+    let (leaving, node_lost) = read_of_node(&mut from, format)?;
     from.end()?;
-    let last = match (rest.said, sent_at, received_at) {
-        (Some(said), Some(sent_at), Some(received_at)) => Some(Accepted {
-            status: said.status,
-            since: said.since,
-            sent_at,
-            received_at,
-        }),
-        (None, None, None) => None,
-        _ => return Err(RecordError::Damaged("a report without its times")),
-    };
+    let last = accepted(rest.said, sent_at, received_at)?;
     let room = Room {
         id: rest.id,
         cluster: rest.cluster,
@@ -169,6 +153,37 @@ pub fn decode_room(bytes: &[u8]) -> Result<KeptRoom, RecordError> {
         position,
         quiet,
     })
+}
+
+/// Why the node is being left, and whether it is lost, where this format says so.
+fn read_of_node(from: &mut Bytes<'_>, format: u8) -> Result<(Option<String>, bool), RecordError> {
+    let leaving = match format {
+        0x31 => None,
+        _ => Coded::read(from)?,
+    };
+    let node_lost = match format {
+        0x31 | 0x32 => false,
+        _ => Coded::read(from)?,
+    };
+    Ok((leaving, node_lost))
+}
+
+/// The last report, of its part behind the head and its times in it.
+fn accepted(
+    said: Option<Said>,
+    sent_at: Option<Timestamp>,
+    received_at: Option<Timestamp>,
+) -> Result<Option<Accepted>, RecordError> {
+    match (said, sent_at, received_at) {
+        (Some(said), Some(sent_at), Some(received_at)) => Ok(Some(Accepted {
+            status: said.status,
+            since: said.since,
+            sent_at,
+            received_at,
+        })),
+        (None, None, None) => Ok(None),
+        _ => Err(RecordError::Damaged("a report without its times")),
+    }
 }
 
 /// What stands behind the head.
