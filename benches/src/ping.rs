@@ -119,6 +119,7 @@ async fn pong(folder: &Path) -> Result<Api> {
         wall,
         changed: Arc::default(),
         cap: 50,
+        measure_every: Span::from_secs(10),
         node_ports: None,
         limits: Arc::default(),
         watchers: Arc::default(),

@@ -39,6 +39,7 @@ use axum::response::Response;
 use maestro_core::decision::Decision;
 use maestro_core::names::SchedulerName;
 use maestro_core::scheduler::PortRange;
+use maestro_core::time::Span;
 use tokio::sync::Notify;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
@@ -87,6 +88,8 @@ pub struct Api {
     pub changed: Arc<Notify>,
     /// Most rooms of one scheduler.
     pub cap: u32,
+    /// How often what rooms use is measured, at most.
+    pub measure_every: Span,
     /// The ports of nodes that rooms can have; `None` where rooms run elsewhere than on Kubernetes.
     pub node_ports: Option<PortRange>,
     /// How often each room may call, and the store be asked for what nobody knows.

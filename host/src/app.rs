@@ -99,6 +99,7 @@ impl App {
             wall: clock::system(),
             changed: Arc::new(Notify::new()),
             cap: parts.control.cap,
+            measure_every: parts.control.min_period,
             node_ports: parts.node_ports,
             operators: parts.operators,
             metrics,

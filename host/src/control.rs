@@ -40,6 +40,7 @@ use crate::registry::{self, Registry, Standing, State};
 
 pub use backoff::LONGEST_PAUSE;
 pub use judge::Evidence;
+pub use measure::is_usage;
 pub use places::{DRAINED, Drained, DrainedNodes};
 
 /// Makes the token that a room proves itself with.

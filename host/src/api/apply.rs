@@ -8,9 +8,14 @@ use maestro_wire::document::{self, Document, Warning};
 
 use super::Api;
 use super::problem::{Kind, Problem};
+use crate::control::is_usage;
 use crate::known::Entry;
 use crate::store;
 use crate::store::schedulers::{Change, Draft, ManagedBy};
+
+/// Measurements that a trigger must be able to look back on. A value holds until the next one, and the newest, which is as
+/// old as the cluster lets it be, says nothing of the past yet.
+const LOOKS_LEAST: u64 = 3;
 
 /// What became of one document.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,11 +55,15 @@ pub(super) async fn check(api: &Api, text: &str) -> Result<Vec<Ready>, Problem> 
         let shortage = shortage(api, &document);
         document.warnings.extend(shortage);
         match api.catalog.check(&document).await {
-            Ok(digests) => ready.push(Ready {
-                deployed: deployed(api, &document, &digests),
-                document,
-                digests,
-            }),
+            Ok(digests) => {
+                let hasty = hasty(api, &document, &digests).await;
+                document.warnings.extend(hasty);
+                ready.push(Ready {
+                    deployed: deployed(api, &document, &digests),
+                    document,
+                    digests,
+                });
+            }
             Err(found) => problems.extend(found),
         }
     }
@@ -76,6 +85,31 @@ fn shortage(api: &Api, document: &Document) -> Option<Warning> {
     let others = known.iter().map(|entry| &entry.scheduler);
     let shortage = ports::shortage(&document.scheduler, others, range)?;
     Some(document.problem("autoscaling.max", shortage.to_string()))
+}
+
+/// Triggers that look back for too short a time to see what is measured change.
+async fn hasty(api: &Api, document: &Document, digests: &BTreeMap<String, Digest>) -> Vec<Warning> {
+    let least = api.measure_every.times(LOOKS_LEAST);
+    let mut hasty = Vec::new();
+    for trigger in &document.scheduler.autoscaling.triggers {
+        let digest = digests.get(&trigger.id).copied();
+        let Ok(policy) = api.catalog.load(&trigger.policy, digest).await else {
+            continue;
+        };
+        let is_measured = policy.manifest().inputs.iter().any(|input| is_usage(input));
+        if is_measured && trigger.window < least {
+            let path = document
+                .reference(&trigger.id)
+                .map_or("", |reference| &reference.path);
+            let message = format!(
+                "what rooms use is measured every {}, so that this may never fire when it looks back for {}; give it {least} or \
+                 more",
+                api.measure_every, trigger.window
+            );
+            hasty.push(document.problem(path, message));
+        }
+    }
+    hasty
 }
 
 /// The digests of policies that don't ship with Maestro, and so could be removed before the document is stored.

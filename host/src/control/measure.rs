@@ -30,7 +30,7 @@ pub(super) const MEMORY_USED: &str = "memory.used";
 pub(super) const MEMORY_REQUESTED: &str = "memory.requested";
 
 /// Whether a policy that reads this input needs the cluster to measure.
-pub(super) fn is_usage(input: &str) -> bool {
+pub fn is_usage(input: &str) -> bool {
     [CPU_USED, CPU_REQUESTED, MEMORY_USED, MEMORY_REQUESTED].contains(&input)
 }
 

@@ -39,7 +39,12 @@ impl Clocks<'_> {
                     None,
                 ]
             }
-            Stage::Running | Stage::Draining => {
+            // Whoever was not asked to leave owes no answer to that.
+            Stage::Running => {
+                let [ping, lost] = [deadlines.ping, deadlines.lost].map(|limit| self.silent_for(room, limit));
+                [ping, lost, None]
+            }
+            Stage::Draining => {
                 [deadlines.ping, deadlines.draining, deadlines.lost].map(|limit| self.silent_for(room, limit))
             }
             Stage::Stopping => {

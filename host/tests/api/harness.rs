@@ -81,6 +81,7 @@ impl Host {
             wall: clock,
             changed: Arc::default(),
             cap: 50,
+            measure_every: Span::from_secs(10),
             node_ports: None,
             limits: Arc::default(),
             watchers: Arc::default(),

@@ -56,6 +56,39 @@ async fn a_scheduler_is_created_listed_shown_and_its_document_comes_back_as_give
     host.stop().await;
 }
 
+/// What rooms use is measured each ten seconds: a trigger that looks back for less than three of those may never fire.
+#[tokio::test]
+async fn who_looks_back_on_too_few_measurements_is_told() {
+    let host = Host::start().await;
+    let document = |kind: &str, time: u32| {
+        format!(
+            "name: {kind}-{time}\ngame: pong\nimage: pong:1\nrequests: {{cpu: 1, memory: 1Gi}}\nautoscaling:\n  min: 1\n  up:\n    \
+             metricsTrigger:\n      - {{type: {kind}, usage: 60, threshold: 80, time: {time}}}\n"
+        )
+    };
+    for (kind, time, is_told) in [
+        ("cpu", 20, true),
+        ("cpu", 30, false),
+        ("memory", 29, true),
+        ("room", 20, false),
+    ] {
+        let created = request("POST /scheduler").body(document(kind, time));
+        let answer = host.send(created).await;
+        assert_eq!(answer.status, 201, "{}", answer.json());
+        let body = answer.json();
+        let told = body["warnings"].as_array().cloned().unwrap_or_default();
+        let is_about_it = told.iter().any(|warning| {
+            warning["path"] == "autoscaling.up.metricsTrigger[0]"
+                && warning["message"]
+                    .as_str()
+                    .unwrap()
+                    .contains("measured every 10 s")
+        });
+        assert_eq!(is_about_it, is_told, "{kind} {time}: {body}");
+    }
+    host.stop().await;
+}
+
 #[tokio::test]
 async fn json_documents_and_several_in_one_body_are_taken() {
     let host = Host::start().await;
