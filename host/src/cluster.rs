@@ -164,4 +164,9 @@ impl Error {
             Self::Refused { .. } | Self::Forbidden { .. } | Self::UnknownRoom(_) => false,
         }
     }
+
+    /// Whether our own bound on calls left no turn for it, which says nothing of what was asked for.
+    pub fn is_crowded(&self) -> bool {
+        matches!(self, Self::Crowded)
+    }
 }

@@ -276,7 +276,7 @@ impl Error {
     pub fn is_crowded(&self) -> bool {
         match self {
             Self::Registry { .. } => false,
-            Self::Cluster { cause, .. } => matches!(cause, cluster::Error::Crowded),
+            Self::Cluster { cause, .. } => cause.is_crowded(),
         }
     }
 

@@ -10,7 +10,7 @@ pub mod redis;
 pub mod observed;
 pub mod contract;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -119,6 +119,8 @@ pub trait Registry: Send + Sync {
     /// Keeps a copy of what the store has of a scheduler, in place of the one before; `None` when it has none.
     /// The bytes mean nothing here.
     async fn keep_copy(&self, scheduler: &SchedulerName, copy: Option<&[u8]>) -> Result<(), Error>;
+    /// Of which schedulers a copy is kept.
+    async fn copied(&self) -> Result<BTreeSet<SchedulerName>, Error>;
     /// All copies that are kept, by scheduler.
     async fn copies(&self) -> Result<BTreeMap<SchedulerName, Vec<u8>>, Error>;
 

@@ -7,6 +7,7 @@
 
 mod roster;
 mod definitions;
+mod copies;
 mod loading;
 mod desired;
 mod runner;
@@ -32,7 +33,7 @@ use crate::metrics::{Dependency, Metrics};
 use crate::store::operations::{Input, Operation};
 use crate::store::{self, Store};
 use crate::tasks::{Kind, Tasks};
-use definitions::Copies;
+use copies::Copies;
 use loading::{Loaded, Loading};
 use roster::{Roster, roster};
 
@@ -290,7 +291,10 @@ impl Keeper {
             // receivers. Until then there is none beside it.
             !this.commands.is_closed()
         });
-        self.copies.retain(|name| ours.contains(name));
+        let registry = Arc::clone(&self.supervisor.deps.registry);
+        self.copies
+            .begin(registry.as_ref(), |name| ours.contains(name))
+            .await;
         // For all at once: a question for each would be most of what a worker at rest asks.
         let mut open = match self.is_away {
             // What was asked for is still there when it answers.
@@ -305,9 +309,7 @@ impl Keeper {
         };
         for entry in ours.into_iter().filter_map(|name| known.get(name)) {
             let name = entry.stored.name.clone();
-            self.copies
-                .keep(self.supervisor.deps.registry.as_ref(), &entry.stored)
-                .await;
+            self.copies.keep(registry.as_ref(), &entry.stored).await;
             let open = open
                 .as_mut()
                 .map(|open| open.remove(&name).unwrap_or_else(|| Ok(Vec::new())));
@@ -326,7 +328,8 @@ impl Keeper {
         open: Result<Option<Vec<Operation>>, store::Error>,
     ) -> Result<(), store::Error> {
         let supervisor = &self.supervisor;
-        let (with, tasks) = ((&supervisor.store, &supervisor.catalog), &supervisor.tasks);
+        let store = (!self.is_away).then_some(&supervisor.store);
+        let (with, tasks) = ((store, &supervisor.catalog), &supervisor.tasks);
         let name = entry.stored.name.clone();
         let Some(this) = self.running.get_mut(&name) else {
             self.loading.begin(with, tasks, entry);

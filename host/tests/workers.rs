@@ -13,7 +13,7 @@ mod eventually;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use maestro::catalog::Catalog;
 use maestro::cluster::local::{self, Local, Program};
@@ -155,6 +155,15 @@ impl Installation {
                 .is_some()
     }
 
+    /// Waits until each scheduler has its copy.
+    async fn copied(&self) {
+        eventually("each scheduler has a copy", PATIENCE, async || {
+            let copied = self.registry.copied().await.unwrap();
+            (copied.len() == names().len()).then_some(())
+        })
+        .await;
+    }
+
     async fn wanted(&self, scheduler: &SchedulerName) -> Option<u32> {
         let changes = self.registry.changes(scheduler, Cursor::START).await.unwrap();
         changes.standing.map(|standing| standing.wanted)
@@ -215,26 +224,24 @@ async fn schedulers_are_shared_out_and_move_at_once_when_a_worker_ends() {
     two.tasks.stop(PATIENCE).await.unwrap();
 }
 
-#[cfg(feature = "testbed")]
+/// Nobody listens there.
+fn away() -> Store {
+    use maestro::store::postgres;
+    let away = postgres::Config::parse("postgres://nobody@127.0.0.1:1/none", 4).unwrap();
+    Store::on_server(away).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_and_an_api_that_start_while_the_store_is_away_go_on_from_copies() {
-    use maestro::store::postgres;
     let installation = Installation::new().await;
     for name in names() {
         installation.put(&name).await;
     }
     let first = installation.work("first", &installation.store);
-    eventually("each scheduler has a copy", PATIENCE, async || {
-        let copies = installation.registry.copies().await.unwrap();
-        (copies.len() == names().len()).then_some(())
-    })
-    .await;
+    installation.copied().await;
     first.tasks.stop(PATIENCE).await.unwrap();
 
-    // Nobody listens there.
-    let away = postgres::Config::parse("postgres://nobody@127.0.0.1:1/none", 4).unwrap();
-    let away = Store::on_server(away).unwrap();
-    let second = installation.work("second", &away);
+    let second = installation.work("second", &away());
     for name in names() {
         eventually("the scheduler is kept again", PATIENCE, async || {
             installation.is_held(&name).await.then_some(())
@@ -246,7 +253,7 @@ async fn a_worker_and_an_api_that_start_while_the_store_is_away_go_on_from_copie
 
     let (known, tasks) = (Arc::<Known>::default(), Tasks::new());
     let follower = Follower {
-        definitions: Definitions::new(away, installation.registry.clone(), known.clone()),
+        definitions: Definitions::new(away(), installation.registry.clone(), known.clone()),
         changed: Arc::new(Notify::new()),
     };
     tasks.spawn(Kind::Follower, follower.run(tasks.stop_token()));
@@ -255,6 +262,30 @@ async fn a_worker_and_an_api_that_start_while_the_store_is_away_go_on_from_copie
     })
     .await;
     tasks.stop(PATIENCE).await.unwrap();
+}
+
+/// A registry that was emptied gets its copies back with the next look, and so does whoever began in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_that_the_registry_lost_come_back_at_once() {
+    let installation = Installation::new().await;
+    for name in names() {
+        installation.put(&name).await;
+    }
+    let first = installation.work("first", &installation.store);
+    installation.copied().await;
+    for name in names() {
+        installation.registry.keep_copy(&name, None).await.unwrap();
+    }
+    let (known, since) = (Arc::<Known>::default(), Instant::now());
+    let mut late = Definitions::new(away(), installation.registry.clone(), known.clone());
+    assert!(late.read().await.is_err());
+    installation.copied().await;
+    let took = since.elapsed();
+    // Far less than the minute after which each is written anew in any case.
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    assert!(late.read().await.is_err());
+    assert_eq!(known.names(), sorted());
+    first.tasks.stop(PATIENCE).await.unwrap();
 }
 
 /// Takes a minute, because nothing moves for a store that is away for less.
@@ -305,7 +336,6 @@ async fn what_a_worker_without_the_store_kept_is_kept_by_one_that_has_it() {
     one.tasks.stop(PATIENCE).await.unwrap();
 }
 
-#[cfg(feature = "testbed")]
 fn sorted() -> Vec<SchedulerName> {
     let mut names = names();
     names.sort();

@@ -33,17 +33,10 @@ struct Failing {
 }
 
 impl Backoff {
-    /// Takes down why a room was not created. That our own bound on calls left no turn for it says nothing of the room: the
-    /// next step tries again.
+    /// Takes down why a room was not created. Of one that had no turn nothing is to be said: the next step tries again.
     pub(super) fn note(&mut self, error: &cluster::Error, now: Timestamp) {
-        match error {
-            cluster::Error::Crowded => {}
-            cluster::Error::Refused { .. }
-            | cluster::Error::Exhausted { .. }
-            | cluster::Error::Forbidden { .. }
-            | cluster::Error::Foreign(_)
-            | cluster::Error::UnknownRoom(_)
-            | cluster::Error::Unavailable { .. } => self.fail(error.to_string(), now),
+        if !error.is_crowded() {
+            self.fail(error.to_string(), now);
         }
     }
 

@@ -138,11 +138,23 @@ impl View {
 
     /// Takes the cluster to have nothing of this scheduler.
     pub(super) fn find_nothing(&mut self, begun: Timestamp, now: Timestamp) {
-        self.objects.clear();
-        self.plain.clear();
+        self.take(BTreeMap::new(), begun, now);
+    }
+
+    /// Takes over what a list begun at `begun` had; answers whether it differs from the one before.
+    fn take(&mut self, objects: BTreeMap<RoomId, Object>, begun: Timestamp, now: Timestamp) -> bool {
+        let has_moved = objects != self.objects;
+        if has_moved {
+            self.plain = objects
+                .iter()
+                .map(|(id, object)| (id.clone(), plain(object)))
+                .collect();
+            self.objects = objects;
+        }
         self.begun = Some(begun);
         self.listed_at = Some(now);
         self.nudged = false;
+        has_moved
     }
 
     /// Lists the cluster and writes what is new.
@@ -159,24 +171,20 @@ impl View {
         let objects = objects.map_err(Error::cluster("list the rooms"))?;
         let findings = compare(&fence.scheduler, &objects, mirror, (&self.places, begun));
         let objects: BTreeMap<_, _> = objects.into_iter().map(|o| (o.room.clone(), o)).collect();
-        let looked = Looked {
-            has_moved: objects != self.objects,
-            has_changed: !(findings.unknown.is_empty() && findings.seen.is_empty()),
-            stillborn: findings.stillborn.clone(),
-            stuck: findings.stuck.clone(),
-        };
-        record(registry, fence, findings).await?;
-        if looked.has_moved {
-            self.plain = objects
-                .iter()
-                .map(|(id, object)| (id.clone(), plain(object)))
-                .collect();
-            self.objects = objects;
-        }
-        self.begun = Some(begun);
-        self.listed_at = Some(now);
-        self.nudged = false;
-        Ok(looked)
+        let Findings {
+            unknown,
+            seen,
+            stillborn,
+            stuck,
+        } = findings;
+        let has_changed = !(unknown.is_empty() && seen.is_empty());
+        record(registry, fence, &unknown, seen).await?;
+        Ok(Looked {
+            has_changed,
+            has_moved: self.take(objects, begun, now),
+            stillborn,
+            stuck,
+        })
     }
 }
 
@@ -187,12 +195,18 @@ fn plain(object: &Object) -> plan::Object {
     }
 }
 
-async fn record(registry: &dyn Registry, fence: &Fence, findings: Findings) -> Result<(), Error> {
-    if !findings.unknown.is_empty() {
-        let adopted = registry.adopt(fence, &findings.unknown).await;
+/// Writes rooms that the registry does not know, and facts that differ from its own.
+async fn record(
+    registry: &dyn Registry,
+    fence: &Fence,
+    unknown: &[(RoomId, Version)],
+    seen: Vec<(RoomId, Seen)>,
+) -> Result<(), Error> {
+    if !unknown.is_empty() {
+        let adopted = registry.adopt(fence, unknown).await;
         adopted.map_err(Error::registry("adopt rooms"))?;
     }
-    stream::iter(findings.seen)
+    stream::iter(seen)
         .map(|(room, seen)| async move {
             match registry.observe(fence, &room, seen).await {
                 // Removed meanwhile by its own last report: nothing to write it to.

@@ -81,11 +81,17 @@ impl Places {
             true => BTreeSet::new(),
             false => self.nodes.news(&before.nodes),
         };
-        let drained = |places: &'p Self| -> BTreeSet<&'p str> {
-            let nodes = places.drained.iter().flat_map(|drained| drained.keys());
-            nodes.map(String::as_str).collect()
+        let is_same = match (&self.drained, &before.drained) {
+            (Some(now), Some(then)) => Arc::ptr_eq(now, then),
+            (now, then) => now.is_none() && then.is_none(),
         };
-        news.extend(&drained(self) ^ &drained(before));
+        if !is_same {
+            let drained = |places: &'p Self| -> BTreeSet<&'p str> {
+                let nodes = places.drained.iter().flat_map(|drained| drained.keys());
+                nodes.map(String::as_str).collect()
+            };
+            news.extend(&drained(self) ^ &drained(before));
+        }
         news
     }
 

@@ -8,7 +8,7 @@ mod ledger;
 mod log;
 mod provisional;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use async_trait::async_trait;
@@ -265,6 +265,10 @@ impl Registry for Memory {
         }
         copies.insert(scheduler.clone(), copy.to_vec());
         Ok(())
+    }
+
+    async fn copied(&self) -> Result<BTreeSet<SchedulerName>, Error> {
+        Ok(lock(&self.copies).keys().cloned().collect())
     }
 
     async fn copies(&self) -> Result<BTreeMap<SchedulerName, Vec<u8>>, Error> {

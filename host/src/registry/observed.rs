@@ -1,6 +1,6 @@
 //! A registry whose calls are counted, timed, and part of the trace of whoever makes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -148,6 +148,10 @@ impl Registry for Observed {
     async fn keep_copy(&self, scheduler: &SchedulerName, copy: Option<&[u8]>) -> Result<(), Error> {
         self.count("keep_copy", self.inner.keep_copy(scheduler, copy))
             .await
+    }
+
+    async fn copied(&self) -> Result<BTreeSet<SchedulerName>, Error> {
+        self.count("copied", self.inner.copied()).await
     }
 
     async fn copies(&self) -> Result<BTreeMap<SchedulerName, Vec<u8>>, Error> {

@@ -34,7 +34,7 @@ mod holder;
 mod commons;
 mod config;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -68,7 +68,7 @@ pub fn user_rules(prefix: &str) -> String {
     format!(
         "~{prefix}:* &{prefix}:* -@all +evalsha +script|load +time +publish +subscribe +unsubscribe +hello +select \
          +cluster|slots +asking +get +set +exists +unlink +persist +pexpire +hget +hset +hdel +hlen \
-         +hmget +hgetall +hvals +hexists +zadd +zrem +zremrangebyscore +zrange +zrangebyscore +zcard +zscore +zpopmin +sadd +srem +scard"
+         +hmget +hgetall +hkeys +hvals +hexists +zadd +zrem +zremrangebyscore +zrange +zrangebyscore +zcard +zscore +zpopmin +sadd +srem +scard"
     )
 }
 
@@ -320,6 +320,10 @@ impl Registry for Redis {
 
     async fn keep_copy(&self, scheduler: &SchedulerName, copy: Option<&[u8]>) -> Result<(), Error> {
         self.write_copy(scheduler, copy).await
+    }
+
+    async fn copied(&self) -> Result<BTreeSet<SchedulerName>, Error> {
+        self.read_copied().await
     }
 
     async fn copies(&self) -> Result<BTreeMap<SchedulerName, Vec<u8>>, Error> {

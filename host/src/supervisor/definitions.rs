@@ -1,10 +1,9 @@
 //! What is known of schedulers in this process, kept fresh from the store; from the copies in the registry where the store
 //! has not answered yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use maestro_core::names::SchedulerName;
 use tokio::sync::Notify;
@@ -17,16 +16,15 @@ use crate::registry::Registry;
 use crate::store::schedulers::Stored;
 use crate::store::{self, Store, copy};
 
-/// Copies are written anew after this time: the registry may have lost them.
-const AGAIN: Duration = Duration::from_secs(60);
-
 /// Reads definitions into what is known.
 pub struct Definitions {
     store: Store,
     registry: Arc<dyn Registry>,
     known: Arc<Known>,
-    /// Whether anything was read, from wherever.
-    has_read: bool,
+    /// Whether the store answered since this process began.
+    has_answered: bool,
+    /// What was told of copies: the same is told once.
+    told: BTreeSet<String>,
 }
 
 impl Definitions {
@@ -36,12 +34,13 @@ impl Definitions {
             store,
             registry,
             known,
-            has_read: false,
+            has_answered: false,
+            told: BTreeSet::new(),
         }
     }
 
-    /// Takes over what the store has. Fails when the store does; then what was known stays known, and at the start the
-    /// copies are taken. Schedulers that can't be read are left out and come back.
+    /// Takes over what the store has. Fails when the store does; then what was known stays known, and while the store has
+    /// not answered at all the copies are added. Schedulers that can't be read are left out and come back.
     pub async fn read(&mut self) -> Result<Vec<Unreadable>, store::Error> {
         self.known.begin_list();
         let read = self.store.schedulers().await;
@@ -49,10 +48,11 @@ impl Definitions {
             .note_store(read.as_ref().is_err_and(store::Error::is_outage));
         match read {
             Ok(schedulers) => {
-                self.has_read = true;
+                self.has_answered = true;
+                self.told.clear();
                 Ok(self.known.replace(&schedulers))
             }
-            Err(error) if error.is_outage() && !self.has_read => {
+            Err(error) if error.is_outage() && !self.has_answered => {
                 self.read_copies().await;
                 Err(error)
             }
@@ -60,34 +60,44 @@ impl Definitions {
         }
     }
 
+    /// At each look anew: a registry that lost the copies gets them back from workers that have them in memory.
     async fn read_copies(&mut self) {
         let copies = match self.registry.copies().await {
             Ok(copies) => copies,
             Err(error) => {
-                tracing::warn!(
+                return self.warn(format!(
                     "neither the store nor the registry says which schedulers there are: {}",
                     chain(&error)
-                );
-                return;
+                ));
             }
         };
-        let mut schedulers: Vec<Stored> = Vec::new();
+        // Nothing is deleted without the store: what has no copy any more is still there.
+        let known = self.known.stored().into_iter();
+        let mut schedulers: BTreeMap<SchedulerName, Stored> =
+            known.map(|stored| (stored.name.clone(), stored)).collect();
         for (name, bytes) in copies {
             match copy::decode(&bytes) {
-                Ok(stored) => schedulers.push(stored),
-                Err(error) => {
-                    tracing::error!(scheduler.name = %name, "{name}: its copy in the registry can't be read: {error}");
+                Ok(stored) => {
+                    schedulers.insert(name, stored);
                 }
+                Err(error) => self.warn(format!("{name}: its copy in the registry can't be read: {error}")),
             }
         }
-        tracing::warn!(
+        self.warn(format!(
             "the store does not answer; going on with {} schedulers as the registry has them",
             schedulers.len()
-        );
+        ));
+        let schedulers: Vec<Stored> = schedulers.into_values().collect();
         for unreadable in self.known.replace(&schedulers) {
-            tracing::error!(scheduler.name = %unreadable.scheduler(), "{unreadable}");
+            self.warn(unreadable.to_string());
         }
-        self.has_read = true;
+    }
+
+    fn warn(&mut self, line: String) {
+        if !self.told.contains(&line) {
+            tracing::warn!("{line}");
+            self.told.insert(line);
+        }
     }
 }
 
@@ -125,39 +135,5 @@ impl Follower {
                 }
             }
         }
-    }
-}
-
-/// The copies that this worker wrote.
-#[derive(Default)]
-pub(super) struct Copies {
-    written: BTreeMap<SchedulerName, (Stored, Instant)>,
-}
-
-impl Copies {
-    /// Has a copy of a scheduler in the registry, for whoever starts while the store is away. One that can't be written
-    /// is tried again at the next look.
-    pub(super) async fn keep(&mut self, registry: &dyn Registry, stored: &Stored) {
-        let is_fresh = |(written, at): &(Stored, Instant)| written == stored && at.elapsed() < AGAIN;
-        if self.written.get(&stored.name).is_some_and(is_fresh) {
-            return;
-        }
-        match registry
-            .keep_copy(&stored.name, Some(&copy::encode(stored)))
-            .await
-        {
-            Ok(()) => {
-                let name = stored.name.clone();
-                self.written.insert(name, (stored.clone(), Instant::now()));
-            }
-            Err(error) => {
-                tracing::debug!(scheduler.name = %stored.name, "{}: no copy was kept: {error}", stored.name);
-            }
-        }
-    }
-
-    /// Forgets what is no longer kept here.
-    pub(super) fn retain(&mut self, is_ours: impl Fn(&SchedulerName) -> bool) {
-        self.written.retain(|name, _| is_ours(name));
     }
 }

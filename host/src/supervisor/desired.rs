@@ -19,8 +19,12 @@ use crate::store::{self, Store};
 /// cooldown, but where rooms are made and lost many times a second.
 const CHANGES: u64 = 200;
 
-/// What the loop goes by. Takes as long as its policies take to load.
-pub(super) async fn make(store: &Store, catalog: &Catalog, entry: &Entry) -> Result<Desired, store::Error> {
+/// What the loop goes by. Takes as long as its policies take to load; nothing is asked of a store that is away.
+pub(super) async fn make(
+    store: Option<&Store>,
+    catalog: &Catalog,
+    entry: &Entry,
+) -> Result<Desired, store::Error> {
     let Entry { scheduler, stored } = entry;
     let (mut policies, mut deleting) = (BTreeMap::new(), None);
     match stored.state {
@@ -39,14 +43,18 @@ pub(super) async fn make(store: &Store, catalog: &Catalog, entry: &Entry) -> Res
             });
         }
     }
+    let last = match store {
+        Some(store) => standing(store, stored).await,
+        None => Ok(None),
+    };
     Ok(Desired {
         scheduler: scheduler.clone(),
         version: stored.active.version,
         policies,
         deleting,
         scale_in_paused: stored.scale_in_paused_at,
-        last: match standing(store, stored).await {
-            // It is asked only where the registry lost it too.
+        last: match last {
+            // It is gone by only where the registry lost it too.
             Err(error) if error.is_outage() => None,
             standing => standing?,
         },

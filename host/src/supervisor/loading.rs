@@ -42,10 +42,11 @@ pub(super) struct Loaded {
 }
 
 impl Loading {
-    /// Begins, unless the same is being made already. What is being made from an older entry is given up.
+    /// Begins, unless the same is being made already. What is being made from an older entry is given up. Without a store,
+    /// because that is away, nothing waits for it.
     pub(super) fn begin(
         &mut self,
-        (store, catalog): (&Store, &Arc<Catalog>),
+        (store, catalog): (Option<&Store>, &Arc<Catalog>),
         tasks: &Tasks,
         entry: Arc<Entry>,
     ) {
@@ -55,14 +56,14 @@ impl Loading {
             return;
         }
         let (mut tx, rx) = oneshot::channel();
-        let (store, catalog, from) = (store.clone(), Arc::clone(catalog), Arc::clone(&entry));
+        let (store, catalog, from) = (store.cloned(), Arc::clone(catalog), Arc::clone(&entry));
         let (stop, made) = (tasks.stop_token(), Arc::clone(&self.made));
         tasks.spawn(Kind::Loading(name.to_string()), async move {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
                 () = tx.closed() => {}
-                desired = desired::make(&store, &catalog, &from) => {
+                desired = desired::make(store.as_ref(), &catalog, &from) => {
                     // Nobody waits for it any more, if it can't be sent.
                     drop(tx.send(desired));
                     made.notify_one();

@@ -20,15 +20,7 @@ fn a_deleted_scheduler_keeps_its_matches_to_the_end_and_then_leaves_nothing() {
     assert_eq!(world.yard.rooms(), std::slice::from_ref(&busy));
     world.report(&busy, Reported::Ready);
     world.live(1);
-    let mut removed = false;
-    for _ in 0..40 {
-        removed |= world.step().removed;
-        world.pass(Span::from_ms(500));
-        if removed {
-            break;
-        }
-    }
-    assert!(removed);
+    world.go();
     assert_eq!(world.yard.rooms(), []);
     assert_eq!(world.yard.calls()["remove"], 1);
     assert_eq!(world.rooms(), []);
@@ -55,12 +47,7 @@ fn a_scheduler_whose_place_is_somebody_elses_can_be_deleted() {
     assert_eq!(world.yard.rooms(), []);
     let since = world.now();
     world.set(|desired| desired.deleting = Some(Deleting { force: false, since }));
-    let mut removed = false;
-    for _ in 0..20 {
-        removed |= world.step().removed;
-        world.pass(Span::from_secs(1));
-    }
-    assert!(removed);
+    world.go();
 }
 
 /// Somebody took the place of rooms that may be in a match: what is not seen is not given up for gone.

@@ -141,6 +141,15 @@ impl World {
         report
     }
 
+    /// Steps until the scheduler is removed, which takes no more than twenty seconds.
+    pub(crate) fn go(&mut self) {
+        let end = self.now() + Span::from_secs(20);
+        while !self.step().removed {
+            assert!(self.now() < end, "it is still there");
+            self.pass(Span::from_ms(500));
+        }
+    }
+
     /// Steps when due until nothing is due within `span`.
     pub(crate) fn settle(&mut self, span: Span) {
         let end = self.now() + span;

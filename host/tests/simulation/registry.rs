@@ -1,7 +1,7 @@
 //! The registry as one loop sees it: the in-process one, with faults in between, watched by the oracle; and, where
 //! a seed asks for it, broken in one of the ways that the promises would not survive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -409,6 +409,10 @@ impl Registry for Line {
 
     async fn keep_copy(&self, _: &SchedulerName, _: Option<&[u8]>) -> Answer<()> {
         Ok(())
+    }
+
+    async fn copied(&self) -> Answer<BTreeSet<SchedulerName>> {
+        Ok(BTreeSet::new())
     }
 
     async fn copies(&self) -> Answer<BTreeMap<SchedulerName, Vec<u8>>> {

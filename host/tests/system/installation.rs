@@ -18,6 +18,10 @@ const MAESTRO: &str = env!("CARGO_BIN_EXE_maestro");
 /// Workers that there are when nothing is wrong.
 const WORKERS: usize = 3;
 
+/// How soon what Redis lost of the copies is back: a few looks at the store, and far less than a minute, after which each is
+/// written anew in any case.
+const COPIED: Duration = Duration::from_secs(20);
+
 /// Everything that runs.
 pub(crate) struct Installation {
     pub(crate) bed: Bed,
@@ -127,6 +131,15 @@ impl Installation {
         let is_over = until.parse::<f64>().unwrap() < super::room::now_ms() as f64;
         let process = holder.rsplit('-').nth(1)?.parse().ok()?;
         (!is_over).then_some(process)
+    }
+
+    /// Waits until Redis has a copy of the scheduler, which workers notice with their next look.
+    pub(crate) fn copied(&self, scheduler: &str) {
+        let key = format!("{}:copies", self.bed.prefix());
+        eventually("the copy is back", COPIED, || {
+            let answer = self.bed.try_redis(&["HEXISTS", &key, scheduler]);
+            (answer.ok()? == Stored::Int(1)).then_some(())
+        });
     }
 
     /// Which worker acts for a scheduler.

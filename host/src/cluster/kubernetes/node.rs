@@ -113,12 +113,9 @@ impl Watched {
             if !self.seen().is_due(Instant::now()) {
                 continue;
             }
-            match self.list(caller, hints).await {
-                Ok(_) => self.take(hints, |seen| seen.settle(Instant::now())),
-                Err(failure) => {
-                    tracing::debug!("nodes that are not heard of are not given up: {failure}");
-                    tokio::time::sleep(PAUSES.1).await;
-                }
+            if let Err(failure) = self.list(caller, hints).await {
+                tracing::debug!("nodes that are not heard of are not given up: {failure}");
+                tokio::time::sleep(PAUSES.1).await;
             }
         }
     }
@@ -236,7 +233,7 @@ impl Seen {
         nodes.set_contact(name, Contact::Gone);
     }
 
-    /// Takes over a full list: what it lacks is gone.
+    /// Takes over a full list: what it lacks is gone, and what has been silent for long enough is given up.
     fn replace(&mut self, shown: Vec<Shown>, now: Instant) {
         let mut nodes = Vec::with_capacity(shown.len());
         for node in shown {
@@ -253,28 +250,11 @@ impl Seen {
         }
     }
 
-    /// Nodes that have been silent for long enough, and were not given up.
-    fn due(&self, now: Instant) -> impl Iterator<Item = &String> {
-        let is_settled = move |(name, since): &(&String, &Instant)| {
-            now.duration_since(**since) >= SETTLED && self.nodes.contact(name) == Some(Contact::Missed)
-        };
-        self.missed.iter().filter(is_settled).map(|(name, _)| name)
-    }
-
+    /// Whether a node has been silent for long enough and was not given up.
     fn is_due(&self, now: Instant) -> bool {
-        self.due(now).next().is_some()
-    }
-
-    /// Gives up nodes that have been silent for long enough.
-    fn settle(&mut self, now: Instant) {
-        let due: Vec<String> = self.due(now).cloned().collect();
-        if due.is_empty() {
-            return;
-        }
-        let nodes = Arc::make_mut(&mut self.nodes);
-        for name in due {
-            nodes.set_contact(&name, Contact::Lost);
-        }
+        self.missed.iter().any(|(name, since)| {
+            now.duration_since(*since) >= SETTLED && self.nodes.contact(name) == Some(Contact::Missed)
+        })
     }
 
     /// Whether a node is heard of, where its object shows this. Its silence counts from when it was first seen here.

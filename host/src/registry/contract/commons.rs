@@ -92,6 +92,8 @@ pub async fn the_newest_copy_is_kept(harness: &dyn Harness) -> Outcome {
     registry.keep_copy(&one, Some(b"older")).await?;
     registry.keep_copy(&one, Some(&bytes)).await?;
     registry.keep_copy(&other, Some(b"of another")).await?;
+    let copied = registry.copied().await?;
+    assert!(copied.contains(&one) && copied.contains(&other), "{copied:?}");
     let copies = registry.copies().await?;
     assert_eq!(copies.get(&one), Some(&bytes));
     assert_eq!(
@@ -100,6 +102,8 @@ pub async fn the_newest_copy_is_kept(harness: &dyn Harness) -> Outcome {
     );
     registry.keep_copy(&one, None).await?;
     registry.keep_copy(&one, None).await?;
+    let copied = registry.copied().await?;
+    assert!(!copied.contains(&one) && copied.contains(&other), "{copied:?}");
     let copies = registry.copies().await?;
     assert!(!copies.contains_key(&one) && copies.contains_key(&other));
     registry.keep_copy(&other, None).await?;

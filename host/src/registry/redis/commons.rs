@@ -1,6 +1,6 @@
 //! What belongs to no scheduler: who works, and copies of what the store has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maestro_core::names::SchedulerName;
 use maestro_core::placement::Reach;
@@ -61,6 +61,20 @@ impl Redis {
         }
     }
 
+    pub(super) async fn read_copied(&self) -> Result<BTreeSet<SchedulerName>, Error> {
+        let key = self.prefix.copies();
+        let mut command = redis::cmd("HKEYS");
+        command.arg(&key);
+        let Value::Array(names) = self.router.read(Slot::of_text(&key), &command).await? else {
+            return Err(odd());
+        };
+        let copied = |value| match value {
+            Value::BulkString(bytes) => scheduler(bytes),
+            _ => Err(odd()),
+        };
+        names.into_iter().map(copied).collect()
+    }
+
     pub(super) async fn read_copies(&self) -> Result<BTreeMap<SchedulerName, Vec<u8>>, Error> {
         let key = self.prefix.copies();
         let mut command = redis::cmd("HGETALL");
@@ -76,10 +90,7 @@ impl Redis {
             _ => return Err(odd()),
         };
         let copy = |pair| match pair {
-            (Value::BulkString(scheduler), Value::BulkString(copy)) => {
-                let scheduler = SchedulerName::parse(&name(scheduler)?).map_err(|_| odd())?;
-                Ok((scheduler, copy))
-            }
+            (Value::BulkString(name), Value::BulkString(copy)) => Ok((scheduler(name)?, copy)),
             _ => Err(odd()),
         };
         pairs.into_iter().map(copy).collect()
@@ -112,6 +123,10 @@ fn reach(digit: &[u8]) -> Reach {
         // Another release's word: it keeps what is its own, and nobody goes by it.
         _ => Reach::Unsure,
     }
+}
+
+fn scheduler(bytes: Vec<u8>) -> Result<SchedulerName, Error> {
+    SchedulerName::parse(&name(bytes)?).map_err(|_| odd())
 }
 
 fn name(bytes: Vec<u8>) -> Result<String, Error> {

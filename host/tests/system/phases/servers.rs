@@ -21,6 +21,7 @@ pub(super) fn redis_flushed(stage: &mut Stage) {
     );
     let after = stage.installation.world.standing(&stage.arena);
     assert_eq!(before, after, "rooms were replaced");
+    stage.installation.copied(&stage.arena);
     // It goes on: what is wanted was not forgotten, and can change.
     stage.rise(49.max(wanted * 7 / 10 + 4));
 }
@@ -52,6 +53,7 @@ pub(super) fn redis_away(stage: &mut Stage) {
         "  settled {:.1} s after an empty Redis came",
         since.elapsed().as_secs_f64()
     );
+    stage.installation.copied(&stage.arena);
 }
 
 /// While the store is away scaling goes on, by workers that start then too, and changes are refused.
